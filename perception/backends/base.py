@@ -1,0 +1,76 @@
+"""The contract of a backend: an opened engine of one fixed size that turns a uint8 frame into the graph's outputs."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.core.manifest import GRAPH_INPUT, TensorSpec
+
+Tensors = dict[str, NDArray[Any]]
+
+
+class Backend(ABC):
+    """One opened engine.
+
+    Attributes:
+        name: registry name.
+        device: what it runs on, for reports.
+        precision: ``"fp32"`` or ``"bf16"``, what was asked for and is in force.
+        inputs, outputs: names, dtypes and shapes, every axis fixed.
+    """
+
+    name: ClassVar[str]
+    device: str
+    precision: str
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height of the input frame, px."""
+        _, height, width, _ = self.inputs[GRAPH_INPUT].shape
+        return width, height
+
+    def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Tensors:
+        """Run the graph; it has finished when this returns. Outputs may be overwritten by the next call.
+
+        Raises:
+            ValueError: a feed of the wrong name, dtype or shape.
+        """
+        check_feeds(self.inputs, feeds)
+        return self._infer(feeds)
+
+    @abstractmethod
+    def _infer(self, feeds: Mapping[str, NDArray[Any]]) -> Tensors:
+        """Run the graph on feeds that were checked."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what the engine holds; a second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def check_feeds(inputs: Mapping[str, TensorSpec], feeds: Mapping[str, NDArray[Any]]) -> None:
+    """Raise `ValueError` unless the feeds are exactly what the engine takes."""
+    if set(feeds) != set(inputs):
+        raise ValueError(f"feeds: expected {sorted(inputs)}, got {sorted(feeds)}")
+    for name, spec in inputs.items():
+        feed = feeds[name]
+        if feed.dtype != np.dtype(spec.dtype) or feed.shape != spec.shape:
+            raise ValueError(
+                f"feed {name!r}: expected {spec.dtype}{list(spec.shape)}, got {feed.dtype}{list(feed.shape)}"
+            )

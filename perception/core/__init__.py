@@ -1,0 +1,1 @@
+"""What every part shares. NumPy only; imports nothing else of this package."""

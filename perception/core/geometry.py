@@ -1,0 +1,92 @@
+"""How a frame is fitted into the engine's input, the inverse of that, and box arithmetic. NumPy only.
+
+The fit keeps the aspect ratio and pads on the right and at the bottom, so frame and model share their origin.
+"""
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+import numpy as np
+
+from perception.core.errors import ConfigError
+from perception.core.types import Float32
+
+SIZE_MULTIPLE = 32  # the deepest stride of the network: engine sizes are multiples of it
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """The record of one fit: needed, and enough, to map results back.
+
+    Attributes:
+        frame_wh: size of the frame, px.
+        content_wh: size of the resized frame inside the model input, px.
+        model_wh: size of the model input, px; what lies outside the content is padding.
+    """
+
+    frame_wh: tuple[int, int]
+    content_wh: tuple[int, int]
+    model_wh: tuple[int, int]
+
+    @property
+    def scale_xy(self) -> tuple[float, float]:
+        """Model px per frame px, for x and y (they differ by the rounding of `content_wh`)."""
+        return self.content_wh[0] / self.frame_wh[0], self.content_wh[1] / self.frame_wh[1]
+
+
+def fit_letterbox(frame_wh: tuple[int, int], model_wh: tuple[int, int]) -> Letterbox:
+    """Fit a frame into the model input: never enlarged, aspect kept, padded right and below."""
+    scale = min(model_wh[0] / frame_wh[0], model_wh[1] / frame_wh[1], 1.0)
+    content = tuple(
+        max(1, min(round(n * scale), m)) for n, m in zip(frame_wh, model_wh, strict=True)
+    )
+    return Letterbox(frame_wh, (content[0], content[1]), model_wh)
+
+
+def choose_model_size(frame_wh: tuple[int, int], max_pixels: int) -> tuple[int, int]:
+    """The engine size for frames of this size: the frame rounded up to multiples of 32.
+
+    Frames of more than `max_pixels` are scaled down first, aspect kept, so that the content has at most that many.
+    """
+    scale = min(1.0, sqrt(max_pixels / (frame_wh[0] * frame_wh[1])))
+    width, height = (
+        SIZE_MULTIPLE * max(1, ceil(round(n * scale) / SIZE_MULTIPLE)) for n in frame_wh
+    )
+    return width, height
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read ``"WxH"``; raise `ConfigError` unless both are positive multiples of 32."""
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(p.isdigit() for p in parts):
+        raise ConfigError(f"size {text!r}: expected WIDTHxHEIGHT, for example 1248x384")
+    width, height = int(parts[0]), int(parts[1])
+    if min(width, height) < SIZE_MULTIPLE or width % SIZE_MULTIPLE or height % SIZE_MULTIPLE:
+        up = "x".join(str(SIZE_MULTIPLE * max(1, ceil(n / SIZE_MULTIPLE))) for n in (width, height))
+        raise ConfigError(f"size {text!r}: both must be multiples of {SIZE_MULTIPLE}; try {up}")
+    return width, height
+
+
+def boxes_to_model(boxes_xyxy: Float32, box: Letterbox) -> Float32:
+    """Map ``float32[K, 4]`` boxes from frame px to model px."""
+    boxes: Float32 = boxes_xyxy * np.array(box.scale_xy * 2, np.float32)
+    return boxes
+
+
+def boxes_to_frame(boxes_xyxy: Float32, box: Letterbox) -> Float32:
+    """Map ``float32[K, 4]`` boxes from model px to frame px and clip them to the frame."""
+    limit = np.array(box.frame_wh * 2, np.float32)
+    boxes: Float32 = np.clip(boxes_xyxy / np.array(box.scale_xy * 2, np.float32), 0, limit)
+    return boxes
+
+
+def box_iou(a_xyxy: Float32, b_xyxy: Float32) -> Float32:
+    """Intersection over union of every pair: ``[A, 4]``, ``[B, 4]`` -> ``float32[A, B]``; empty boxes give 0."""
+    low = np.maximum(a_xyxy[:, None, :2], b_xyxy[None, :, :2])
+    high = np.minimum(a_xyxy[:, None, 2:], b_xyxy[None, :, 2:])
+    overlap = np.clip(high - low, 0, None).prod(axis=2)
+    area_a = (a_xyxy[:, 2:] - a_xyxy[:, :2]).prod(axis=1)
+    area_b = (b_xyxy[:, 2:] - b_xyxy[:, :2]).prod(axis=1)
+    union = area_a[:, None] + area_b[None] - overlap
+    iou: Float32 = (overlap / np.maximum(union, 1e-9)).astype(np.float32)
+    return iou

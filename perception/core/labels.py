@@ -1,0 +1,89 @@
+"""The label space of the shipped model, and each data set's mapping into it. The only place that knows class numbers.
+
+A pixel label is a *set* of classes: one class, a group ("not road" is ten classes), or nothing (ignore). In a uint8 map a class
+is its index, a group is ``len(MAP_CLASSES) + index in GROUPS``, and ignore is 255. Groups train the summed probability.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from perception.core.types import UInt8
+
+MAP_CLASSES = (
+    "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "vehicle", "pedestrian", "cyclist",
+)  # fmt: skip
+BOX_CLASSES = ("vehicle", "pedestrian", "cyclist")
+ROAD = MAP_CLASSES.index("road")
+VEHICLE = MAP_CLASSES.index("vehicle")
+IGNORE = 255
+
+# name -> members; the target id of a group follows the classes, in this order
+GROUPS: Mapping[str, tuple[int, ...]] = {
+    "not_road": tuple(i for i in range(len(MAP_CLASSES)) if i != ROAD),
+}
+
+# the palette of overlays and of exported colour maps: BGR, one row a map class
+PALETTE_BGR: UInt8 = np.array(
+    [
+        (180, 130, 70), (70, 70, 70), (153, 153, 153), (128, 64, 128), (232, 35, 244), (35, 142, 107),
+        (0, 220, 220), (153, 153, 190), (142, 0, 0), (60, 20, 220), (32, 11, 119),
+    ],
+    np.uint8,
+)  # fmt: skip
+
+
+def map_id(name: str) -> int:
+    """The pixel id of a class, of a group, or of ``"ignore"``."""
+    if name == "ignore":
+        return IGNORE
+    if name in GROUPS:
+        return len(MAP_CLASSES) + tuple(GROUPS).index(name)
+    return MAP_CLASSES.index(name)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMapping:
+    """How one data set's labels read in this label space.
+
+    Attributes:
+        pixels: the set's pixel id or name -> class, group or ``"ignore"``; empty where it labels no pixels.
+        boxes: the set's object type -> box class or ``"ignore"``; empty where it boxes nothing.
+    """
+
+    pixels: Mapping[int | str, str]
+    boxes: Mapping[int | str, str]
+
+    @property
+    def boxed_classes(self) -> tuple[int, ...]:
+        """Ids of the box classes that this set boxes: only these train and score detection."""
+        names = set(self.boxes.values())
+        return tuple(i for i, name in enumerate(BOX_CLASSES) if name in names)
+
+    def pixel_table(self) -> UInt8:
+        """``uint8[256]`` from the set's integer pixel ids to ids of this label space; unknown ids are ignored."""
+        table = np.full(256, IGNORE, np.uint8)
+        for raw, name in self.pixels.items():
+            table[int(raw)] = map_id(name)
+        return table
+
+
+MAPPINGS: Mapping[str, LabelMapping] = {
+    "camvid": LabelMapping(
+        pixels={**dict(enumerate(MAP_CLASSES)), 11: "ignore"},
+        boxes={1: "vehicle", 2: "pedestrian", 3: "cyclist"},
+    ),
+    "kitti_road": LabelMapping(
+        pixels={"road": "road", "not_road": "not_road", "not_scored": "ignore"},
+        boxes={},
+    ),
+    "kitti_object": LabelMapping(
+        pixels={},
+        boxes={
+            "Car": "vehicle", "Van": "vehicle", "Truck": "vehicle", "Tram": "vehicle",
+            "Pedestrian": "pedestrian", "Person_sitting": "pedestrian", "Cyclist": "cyclist",
+            "Misc": "ignore", "DontCare": "ignore",
+        },
+    ),
+}  # fmt: skip

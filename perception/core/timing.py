@@ -1,0 +1,99 @@
+"""The latency account of one run: stages, age of results, drops. Times are `time.monotonic_ns` differences."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+NS_PER_MS = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Distribution of n times in milliseconds; all zero where n is 0."""
+
+    n: int
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+def percentiles(times_ns: Iterable[int]) -> Percentiles:
+    """Percentiles in ms of durations in ns."""
+    values = np.fromiter(times_ns, np.float64) / NS_PER_MS
+    if not values.size:
+        return Percentiles(0, 0.0, 0.0, 0.0, 0.0)
+    p50, p95, p99 = np.percentile(values, (50, 95, 99))
+    return Percentiles(values.size, float(p50), float(p95), float(p99), float(values.max()))
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTiming:
+    """What one finished frame cost: per stage, and how old its result was at the sinks."""
+
+    frame_id: int
+    finished_ns: int
+    age_ns: int
+    stages_ns: Mapping[str, int]
+
+
+class LatencyReport:
+    """Collects the timing of finished frames; the first `warmup` of them count only as warm-up.
+
+    Dropped frames are the gaps in the frame ids, from the first frame that was seen.
+    """
+
+    def __init__(self, warmup: int) -> None:
+        self._warmup = warmup
+        self._frames: list[FrameTiming] = []
+        self._last_id: int | None = None
+        self.finished = 0
+        self.dropped = 0
+
+    def add(self, timing: FrameTiming) -> None:
+        """Take in one finished frame; frame ids must rise."""
+        if self._last_id is not None:
+            self.dropped += timing.frame_id - self._last_id - 1
+        self._last_id = timing.frame_id
+        self.finished += 1
+        if self.finished > self._warmup:
+            self._frames.append(timing)
+
+    @property
+    def frames(self) -> tuple[FrameTiming, ...]:
+        """The frames after warm-up, in order."""
+        return tuple(self._frames)
+
+    @property
+    def fps(self) -> float:
+        """Finished frames a second between the first and the last frame after warm-up."""
+        if len(self._frames) < 2:
+            return 0.0
+        span_ns = self._frames[-1].finished_ns - self._frames[0].finished_ns
+        return (len(self._frames) - 1) * 1e9 / max(span_ns, 1)
+
+    def age_ms(self) -> Percentiles:
+        """Age of the results at the sinks: now minus capture."""
+        return percentiles(f.age_ns for f in self._frames)
+
+    def stages_ms(self) -> dict[str, Percentiles]:
+        """Duration of each stage, in the order of the loop."""
+        times: dict[str, list[int]] = defaultdict(list)
+        for frame in self._frames:
+            for stage, spent_ns in frame.stages_ns.items():
+                times[stage].append(spent_ns)
+        return {stage: percentiles(spent) for stage, spent in times.items()}
+
+    def summary(self) -> dict[str, Any]:
+        """The part of the closing JSON object that this report knows."""
+        return {
+            "frames": self.finished,
+            "warmup": min(self._warmup, self.finished),
+            "dropped": self.dropped,
+            "fps": self.fps,
+            "age_ms": asdict(self.age_ms()),
+            "stages_ms": {stage: asdict(p) for stage, p in self.stages_ms().items()},
+        }

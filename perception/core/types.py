@@ -1,0 +1,93 @@
+"""What crosses folder borders at run time: frozen records that check themselves. Empty is a valid value.
+
+Pixels are continuous: a frame of width W spans x in [0, W]; the pixel in column i covers [i, i + 1).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.core.errors import check_array
+
+UInt8 = NDArray[np.uint8]
+Int64 = NDArray[np.int64]
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+# The one place that says how colours are ordered in every uint8 image of this software: as OpenCV and cameras give
+# them. The network turns them itself, inside the exported graph.
+CHANNEL_ORDER = "BGR"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture and when it was taken.
+
+    Attributes:
+        image: ``uint8[H, W, 3]``, channels in `CHANNEL_ORDER`.
+        frame_id: number in the source's own count; a gap means frames that were dropped.
+        captured_ns: `time.monotonic_ns` when the picture left the camera, or when its reading began.
+        stream_s: the source's own timestamp in seconds, ``None`` where it has none.
+    """
+
+    image: UInt8
+    frame_id: int
+    captured_ns: int
+    stream_s: float | None = None
+
+    def __post_init__(self) -> None:
+        check_array("Frame.image", self.image, np.uint8, (None, None, 3))
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height in px."""
+        return self.image.shape[1], self.image.shape[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """K boxes found in one frame, best first.
+
+    Attributes:
+        boxes_xyxy: ``float32[K, 4]``, px of the frame, ``0 <= x1 <= x2 <= W``, same for y.
+        scores: ``float32[K]`` in ``[0, 1]``, descending.
+        class_ids: ``int64[K]``, index into the engine's box classes.
+    """
+
+    boxes_xyxy: Float32
+    scores: Float32
+    class_ids: Int64
+
+    def __post_init__(self) -> None:
+        check_array("Detections.boxes_xyxy", self.boxes_xyxy, np.float32, (None, 4))
+        check_array("Detections.scores", self.scores, np.float32, (len(self.boxes_xyxy),))
+        check_array("Detections.class_ids", self.class_ids, np.int64, (len(self.boxes_xyxy),))
+
+    def __len__(self) -> int:
+        return len(self.boxes_xyxy)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """What was seen in one frame, in the pixels of that frame.
+
+    Attributes:
+        frame: the picture it was seen in.
+        detections: boxes of score at least the engine's score threshold.
+        class_map: ``uint8[H, W]``, index into the engine's map classes, after the box mask.
+        road_outline: polygons ``float32[P, 2]`` (px) around the road, largest first.
+        finished_ns: `time.monotonic_ns` when the result was ready for the sinks.
+    """
+
+    frame: Frame
+    detections: Detections
+    class_map: UInt8
+    road_outline: tuple[Float32, ...]
+    finished_ns: int
+
+    def __post_init__(self) -> None:
+        check_array("Scene.class_map", self.class_map, np.uint8, self.frame.image.shape[:2])
+        for polygon in self.road_outline:
+            check_array("Scene.road_outline", polygon, np.float32, (None, 2))

@@ -1,0 +1,130 @@
+"""The contract of a data set: an ordered collection of samples, labelled in the label space of `perception.core.labels`."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from perception.core.camera import Camera
+from perception.core.errors import ConfigError, InputError, check_array
+from perception.core.types import Bool, Float32, Int64, UInt8
+
+DATA_VARIABLE = "PERCEPTION_DATA"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoxLabels:
+    """The boxes of one frame.
+
+    Attributes:
+        boxes_xyxy: ``float32[K, 4]``, px of the frame.
+        class_ids: ``int64[K]``, index into `perception.core.labels.BOX_CLASSES`.
+        boxed_classes: ids of the classes that this set boxes; the others are neither trained nor scored.
+        unjudged: ``bool[H, W]``, where objects may stand that nobody boxed: neither trained nor scored there.
+    """
+
+    boxes_xyxy: Float32
+    class_ids: Int64
+    boxed_classes: tuple[int, ...]
+    unjudged: Bool
+
+    def __post_init__(self) -> None:
+        check_array("BoxLabels.boxes_xyxy", self.boxes_xyxy, np.float32, (None, 4))
+        check_array("BoxLabels.class_ids", self.class_ids, np.int64, (len(self.boxes_xyxy),))
+        check_array("BoxLabels.unjudged", self.unjudged, np.bool_, (None, None))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One frame with whatever its set labels; ``None`` means not labelled.
+
+    Attributes:
+        name: unique within the set.
+        image: ``uint8[H, W, 3]``, channels in `perception.core.types.CHANNEL_ORDER`.
+        class_map: ``uint8[H, W]`` of classes, groups and ignore (`perception.core.labels`), or ``None``.
+        boxes: or ``None``.
+        camera: calibration of this frame, or ``None``.
+    """
+
+    name: str
+    image: UInt8
+    class_map: UInt8 | None
+    boxes: BoxLabels | None
+    camera: Camera | None
+
+    def __post_init__(self) -> None:
+        check_array("Sample.image", self.image, np.uint8, (None, None, 3))
+        if self.class_map is not None:
+            check_array("Sample.class_map", self.class_map, np.uint8, self.image.shape[:2])
+        if self.boxes is not None:
+            check_array(
+                "Sample.boxes.unjudged", self.boxes.unjudged, np.bool_, self.image.shape[:2]
+            )
+
+
+class Dataset(Sequence[Sample]):
+    """Frames of one set and split, read from disk when asked for.
+
+    Args:
+        names: of the samples, in the set's own order.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]  # no slices: samples are read one by one
+        return self.load(self.names[index])
+
+    def load(self, name: str) -> Sample:
+        """Read one sample.
+
+        Raises:
+            InputError: a file is missing or damaged.
+        """
+        raise NotImplementedError
+
+
+def data_root() -> Path:
+    """The folder of all data sets, from the environment variable ``PERCEPTION_DATA``."""
+    root = os.environ.get(DATA_VARIABLE)
+    if not root:
+        raise ConfigError(
+            f"{DATA_VARIABLE} is not set; set it to the folder that holds the data sets"
+        )
+    return Path(root)
+
+
+def read_image(path: Path, flags: int = cv2.IMREAD_COLOR) -> UInt8:
+    """Read a picture as OpenCV does; raise `InputError` where it is missing or damaged."""
+    image = cv2.imread(str(path), flags)
+    if image is None:
+        state = "cannot be decoded" if path.is_file() else "no such file"
+        raise InputError(f"{path}: {state}; expected a picture")
+    return np.asarray(image, np.uint8)
+
+
+def find_picture(folder: Path, stem: str) -> Path:
+    """``stem.png`` or ``stem.jpg`` in `folder`: originals are PNG, many copies JPEG."""
+    for suffix in (".png", ".jpg"):
+        if (folder / (stem + suffix)).is_file():
+            return folder / (stem + suffix)
+    raise InputError(f"{folder / stem}: no .png or .jpg of this name")
+
+
+def list_stems(folder: Path) -> list[str]:
+    """Names without suffix of the pictures in a folder, sorted; raise `InputError` where there is none."""
+    stems = sorted({p.stem for p in folder.glob("*") if p.suffix in {".png", ".jpg"}})
+    if not stems:
+        raise InputError(f"{folder}: no pictures there; is the data set complete?")
+    return stems
+
+
+def unknown_split(dataset: str, split: str, known: Sequence[str]) -> ConfigError:
+    """The error for a split that a set does not have."""
+    return ConfigError(f"data set {dataset!r} has no split {split!r}; known: {sorted(known)}")

@@ -1,0 +1,112 @@
+"""CamVid at 480x360 in SegNet's layout: 11 classes, boxes derived from connected components.
+
+Source: Brostow, Fauqueur, Cipolla, "Semantic object classes in video", 2009; the split of SegNet, arXiv 1511.00561.
+"""
+
+import json
+from itertools import groupby
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from perception.core.errors import InputError
+from perception.core.labels import BOX_CLASSES, MAPPINGS
+from perception.datasets.base import (
+    BoxLabels,
+    Dataset,
+    Sample,
+    find_picture,
+    read_image,
+    unknown_split,
+)
+
+UNLABELLED = 11
+BLOCK = 10  # frames of one validation block
+EVERY = 5  # each fifth block of a drive's train frames is validation
+
+# split -> the folders of the set it draws from
+FOLDERS = {
+    "train": "train",
+    "val": "val",
+    "val_blocks": "train",
+    "val_folder": "val",
+    "test": "test",
+}
+
+
+class CamVid(Dataset):
+    """CamVid frames.
+
+    The published validation frames share a drive with the training frames, so validation also holds every fifth block of ten
+    consecutive training frames of each drive, which then do not train.
+
+    Args:
+        root: folder with ``train.txt``, ``trainannot/``, ``boxes_train.json`` and so on.
+        split: ``train``, ``val`` (both parts of validation), ``val_blocks`` and ``val_folder`` (one part each), ``test``.
+    """
+
+    def __init__(self, root: Path, split: str) -> None:
+        if split not in FOLDERS:
+            raise unknown_split("camvid", split, tuple(FOLDERS))
+        self._root = root
+        parts = ("val_blocks", "val_folder") if split == "val" else (split,)
+        names = [f"{FOLDERS[part]}/{stem}" for part in parts for stem in _stems(root, part)]
+        super().__init__(names)
+        self._mapping = MAPPINGS["camvid"]
+        self._table = self._mapping.pixel_table()
+        self._boxes = {
+            name: found
+            for folder in {FOLDERS[part] for part in parts}
+            for name, found in _read_boxes(root, folder).items()
+        }
+
+    def load(self, name: str) -> Sample:
+        """Read frame, class map and boxes of ``folder/stem``."""
+        folder, stem = name.split("/")
+        image = read_image(find_picture(self._root / folder, stem))
+        raw = read_image(self._root / f"{folder}annot" / f"{stem}.png", cv2.IMREAD_UNCHANGED)
+        if raw.shape != image.shape[:2]:
+            raise InputError(f"{name}: expected labels of size {image.shape[:2]}, got {raw.shape}")
+        found = self._boxes.get(name, [])
+        ids = [BOX_CLASSES.index(self._mapping.boxes[category]) for category, _ in found]
+        boxes = BoxLabels(
+            boxes_xyxy=np.array([box for _, box in found], np.float32).reshape(-1, 4),
+            class_ids=np.array(ids, np.int64),
+            boxed_classes=self._mapping.boxed_classes,
+            unjudged=raw == UNLABELLED,
+        )
+        return Sample(name, image, self._table[raw], boxes, camera=None)
+
+
+def _stems(root: Path, part: str) -> list[str]:
+    listing = root / f"{FOLDERS[part]}.txt"
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputError(f"{listing}: cannot be read: {error.strerror}") from error
+    stems = [Path(line.split()[0]).stem for line in lines if line.strip()]
+    if part not in {"train", "val_blocks"}:
+        return stems
+    drives = groupby(sorted(stems), key=lambda stem: stem.split("_")[0])
+    return [
+        stem
+        for _, drive in drives
+        for i, stem in enumerate(drive)
+        if ((i // BLOCK) % EVERY == EVERY - 1) == (part == "val_blocks")
+    ]
+
+
+def _read_boxes(root: Path, folder: str) -> dict[str, list[tuple[int, list[float]]]]:
+    path = root / f"boxes_{folder}.json"
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as COCO JSON: {error}") from error
+    names = {image["id"]: f"{folder}/{Path(image['file_name']).stem}" for image in table["images"]}
+    boxes: dict[str, list[tuple[int, list[float]]]] = {}
+    for note in table["annotations"]:
+        x, y, width, height = note["bbox"]
+        entry = (int(note["category_id"]), [x, y, x + width, y + height])
+        boxes.setdefault(names[note["image_id"]], []).append(entry)
+    return boxes

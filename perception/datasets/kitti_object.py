@@ -1,0 +1,75 @@
+"""KITTI object detection in its own layout: 2D boxes of vehicles, people and cyclists.
+
+Source: Geiger, Lenz, Urtasun, "Are we ready for autonomous driving?", CVPR 2012.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from perception.core.errors import InputError
+from perception.core.labels import BOX_CLASSES, MAPPINGS
+from perception.datasets.base import (
+    BoxLabels,
+    Dataset,
+    Sample,
+    find_picture,
+    list_stems,
+    read_image,
+    unknown_split,
+)
+
+EVERY = (
+    5  # each fifth frame is validation: KITTI shuffled this set, so neighbours are not of one drive
+)
+
+
+class KittiObject(Dataset):
+    """KITTI object frames; ``DontCare`` and ``Misc`` regions are not judged.
+
+    Args:
+        root: folder that holds ``training/{image_2,label_2,calib}``.
+        split: ``train``, ``val`` or ``all``.
+    """
+
+    def __init__(self, root: Path, split: str) -> None:
+        known = ("train", "val", "all")
+        if split not in known:
+            raise unknown_split("kitti_object", split, known)
+        self._folder = root / "training"
+        stems = list_stems(self._folder / "image_2")
+        keep = (
+            split == "all" or (i % EVERY == EVERY - 1) == (split == "val")
+            for i in range(len(stems))
+        )
+        super().__init__([stem for stem, kept in zip(stems, keep, strict=True) if kept])
+        self._mapping = MAPPINGS["kitti_object"]
+
+    def load(self, name: str) -> Sample:
+        """Read frame, boxes and calibration."""
+        image = read_image(find_picture(self._folder / "image_2", name))
+        return Sample(name, image, None, self._read_boxes(name, image.shape[:2]), camera=None)
+
+    def _read_boxes(self, name: str, shape: tuple[int, ...]) -> BoxLabels:
+        path = self._folder / "label_2" / f"{name}.txt"
+        unjudged = np.zeros(shape, np.bool_)
+        boxes: list[list[float]] = []
+        ids: list[int] = []
+        try:
+            for line in path.read_text(encoding="utf-8").splitlines():
+                kind, *numbers = line.split()
+                x1, y1, x2, y2 = (float(n) for n in numbers[3:7])
+                target = self._mapping.boxes[kind]
+                if target == "ignore":
+                    unjudged[int(y1) : int(y2) + 1, int(x1) : int(x2) + 1] = True
+                else:
+                    boxes.append([x1, y1, x2, y2])
+                    ids.append(BOX_CLASSES.index(target))
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{path}: not a KITTI label file: {error}") from error
+        return BoxLabels(
+            boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+            class_ids=np.array(ids, np.int64),
+            boxed_classes=self._mapping.boxed_classes,
+            unjudged=unjudged,
+        )

@@ -1,0 +1,58 @@
+"""KITTI road in its own layout: road, not road, not scored.
+
+Source: Fritsch, Kuehnl, Geiger, "A new performance measure and evaluation benchmark for road detection algorithms", ITSC 2013.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from perception.core.labels import MAPPINGS, map_id
+from perception.datasets.base import (
+    Dataset,
+    Sample,
+    find_picture,
+    list_stems,
+    read_image,
+    unknown_split,
+)
+
+# category -> first and last frame number of validation: whole blocks, since neighbours look alike
+VALIDATION = {"um": (52, 69), "umm": (9, 30), "uu": (65, 72)}
+
+
+class KittiRoad(Dataset):
+    """KITTI road training frames; not-scored pixels are ignored.
+
+    Args:
+        root: folder that holds ``data_road/training/{image_2,gt_image_2,calib}``.
+        split: ``train``, ``val`` or ``all``.
+    """
+
+    def __init__(self, root: Path, split: str) -> None:
+        known = ("train", "val", "all")
+        if split not in known:
+            raise unknown_split("kitti_road", split, known)
+        self._folder = root / "data_road" / "training"
+        stems = list_stems(self._folder / "image_2")
+        super().__init__(
+            [s for s in stems if split == "all" or _is_validation(s) == (split == "val")]
+        )
+        self._pixels = MAPPINGS["kitti_road"].pixels
+
+    def load(self, name: str) -> Sample:
+        """Read frame, road label and, where the file is there, the calibration."""
+        image = read_image(find_picture(self._folder / "image_2", name))
+        category, number = name.split("_")
+        truth = read_image(find_picture(self._folder / "gt_image_2", f"{category}_road_{number}"))
+        road, scored = truth[..., 0] > 0, truth[..., 2] > 0  # blue and red, in BGR
+        class_map = np.full(road.shape, map_id(self._pixels["not_road"]), np.uint8)
+        class_map[road] = map_id(self._pixels["road"])
+        class_map[~scored] = map_id(self._pixels["not_scored"])
+        return Sample(name, image, class_map, boxes=None, camera=None)
+
+
+def _is_validation(stem: str) -> bool:
+    category, number = stem.split("_")
+    first, last = VALIDATION[category]
+    return first <= int(number) <= last

@@ -1,0 +1,1 @@
+"""Figures of merit on NumPy arrays, summed over a data set. No torch."""

@@ -1,0 +1,1 @@
+"""The networks, in torch: backbone -> neck -> heads in cascade order -> exported graph."""

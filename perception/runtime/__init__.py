@@ -1,0 +1,1 @@
+"""The streaming loop, its benchmark and the evaluation of engines. Without torch."""

@@ -1,0 +1,1 @@
+"""Pure functions of the loop: frame -> engine input, graph outputs -> scene."""

@@ -1,0 +1,1 @@
+"""The training recipe: data, losses and the LightningModule."""

@@ -1,0 +1,114 @@
+# Everything a user, a developer and CI call. Each target makes the environment it needs; a second call finds it ready.
+#   make help     lists the targets
+# Variables: PYTHON (3.11 or newer), PERCEPTION_DATA (folder of the labelled road data), PIP_FLAGS (such as -q).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: demo test check soak format clean distclean constraints help \
+        check-format check-lint check-types check-imports check-tests check-numpy1
+
+PYTHON ?= python3
+PERCEPTION_DATA ?= $(abspath ../shared/data)
+export PERCEPTION_DATA
+PIP_FLAGS ?=
+
+DEV := .venv/bin
+DEMO := .venv-demo/bin
+NP1 := .venv-np1/bin
+INSTALL := -m pip --disable-pip-version-check install $(PIP_FLAGS) -c constraints.txt
+
+# gates: what must be covered to 90 %; a file that needs a GPU is left out by its name in [tool.coverage.report] of pyproject.toml
+COVERED := perception/core/*,perception/stages/*,perception/runtime/*
+# the tests of what runs in the car: they need no torch
+CAR_TESTS := $(addprefix tests/,core stages sources sinks backends runtime)
+
+# the labelled data is not part of the project: where it is absent its tests are deselected, and this says so
+ifneq ($(wildcard $(PERCEPTION_DATA)/camvid),)
+MARKERS := not gpu and not slow
+DATA_NOTE := tests marked data: run on $(PERCEPTION_DATA)
+else
+MARKERS := not gpu and not slow and not data
+DATA_NOTE := tests marked data: LEFT OUT, no labelled data in $(PERCEPTION_DATA) (set PERCEPTION_DATA)
+endif
+
+# $(call environment,FOLDER): a fresh virtual environment, or one line that says why there is none
+define environment
+@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON) on this machine; install Python 3.11 or newer, or say make PYTHON=/path/to/python3" >&2; exit 1; }
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $$($(PYTHON) --version) is too old; Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: $(PYTHON) has no venv module; install it, on Debian or Ubuntu with: apt-get install python3-venv" >&2; exit 1; }
+@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+endef
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(call environment,.venv)
+	@echo "installing the development environment into .venv, torch included: about 5.5 GB, several minutes"
+	$(DEV)/python $(INSTALL) -e '.[dev]'
+	@touch $@
+
+.venv-demo/.installed: pyproject.toml constraints.txt
+	$(call environment,.venv-demo)
+	@echo "installing the base into .venv-demo, without torch"
+	$(DEMO)/python $(INSTALL) -e .
+	@touch $@
+
+.venv-np1/.installed: pyproject.toml constraints.txt
+	$(call environment,.venv-np1)
+	$(NP1)/python $(INSTALL) -e '.[test]' 'numpy<2' 'opencv-python<4.12'
+	@touch $@
+
+demo: .venv-demo/.installed ## stream the shipped drive through the shipped model; results in runs/demo
+	$(DEMO)/perception run --source demo --out runs/demo
+
+test: .venv/.installed ## install the development environment and run the tests
+	@echo "$(DATA_NOTE)"
+	$(DEV)/pytest -m "$(MARKERS)"
+
+check: check-format check-lint check-types check-imports check-tests check-numpy1 ## every gate; CI runs the same
+
+check-format: .venv/.installed
+	$(DEV)/ruff format --check .
+
+check-lint: .venv/.installed
+	$(DEV)/ruff check .
+
+check-types: .venv/.installed
+	$(DEV)/mypy
+
+check-imports: .venv/.installed
+	$(DEV)/lint-imports
+
+check-tests: .venv/.installed
+	@echo "$(DATA_NOTE)"
+	$(DEV)/pytest -m "$(MARKERS)" --cov --cov-report=
+	$(DEV)/coverage report --include='$(COVERED)' --fail-under=90
+
+# the older NumPy, which other software on a car may still hold
+check-numpy1: .venv-np1/.installed
+	$(NP1)/pytest -m "$(MARKERS)" $(CAR_TESTS)
+
+soak: .venv/.installed ## the tests that take minutes: overload, kills, leaks
+	$(DEV)/pytest -m "slow and not gpu"
+
+format: .venv/.installed ## format and fix what can be fixed
+	$(DEV)/ruff format .
+	$(DEV)/ruff check --fix .
+
+# torch, its CUDA wheels and TensorRT are pinned in pyproject.toml; NumPy and OpenCV stay free for both NumPy lines
+constraints: .venv/.installed ## write the versions installed in .venv into constraints.txt
+	$(DEV)/python -m pip freeze --exclude-editable \
+	  | grep -viE '^(cuda|nvidia|opencv|tensorrt|efficientnet-lite0|numpy=|pip=|setuptools=|torch=|torchvision=|triton=)' \
+	  | { echo "# Tested versions; written by: make constraints"; sort -f; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean: ## remove caches and the demo's results
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage build runs/demo
+	find perception tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## also remove the environments; other runs stay
+	rm -rf .venv .venv-demo .venv-np1 perception.egg-info
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 16

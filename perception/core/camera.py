@@ -124,8 +124,7 @@ class Camera:
         road_from_camera = np.eye(4)
         road_from_camera[:3, :3] = _rotation(self.yaw_deg, self.pitch_deg, self.roll_deg)
         road_from_camera[:3, 3] = (self.lateral_m, -self.height_m, self.forward_m)
-        rigid: Float64 = np.linalg.inv(road_from_camera)
-        return rigid
+        return np.asarray(np.linalg.inv(road_from_camera), np.float64)
 
     @property
     def image_from_ground(self) -> Float64:
@@ -142,8 +141,7 @@ class Camera:
 
         The third coordinate of the product is positive below the horizon only.
         """
-        homography: Float64 = np.linalg.inv(self.image_from_ground)
-        return homography
+        return np.asarray(np.linalg.inv(self.image_from_ground), np.float64)
 
     def ground_points(self, points_px: Float64) -> Float64:
         """``[N, 2]`` undistorted px -> ``float64[N, 2]`` (x, z) in m; NaN at and above the horizon."""

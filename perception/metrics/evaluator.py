@@ -1,0 +1,170 @@
+"""Every figure that a data set's labels allow, of whatever gives graph outputs: a model in training or a deployed engine.
+
+Figures with the box mask carry the plain name, those without it end in ``_unmasked``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import numpy as np
+
+from perception.core.camera import Camera
+from perception.core.errors import check_array
+from perception.core.labels import MAP_CLASSES, ROAD
+from perception.core.types import Bool, Detections, UInt8
+from perception.metrics.detection import BoxScores, LabelledBoxes
+from perception.metrics.road import BirdsEye, RoadCurve
+from perception.metrics.segmentation import Confusion, label_space_table, road_truth
+
+UNMASKED = "_unmasked"
+MASKINGS = ("", UNMASKED)
+
+
+class LabelledFrame(Protocol):
+    """What this file needs of a sample; `perception.datasets.base.Sample` has it.
+
+    Attributes:
+        class_map: ``uint8[H, W]`` of classes, groups and ignore, or ``None``.
+        boxes: or ``None``.
+        camera: or ``None``.
+    """
+
+    @property
+    def class_map(self) -> UInt8 | None: ...  # noqa: D102 (above)
+    @property
+    def boxes(self) -> LabelledBoxes | None: ...  # noqa: D102
+    @property
+    def camera(self) -> Camera | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GraphResult:
+    """The graph's outputs for one frame, in the pixels of that frame; ``None`` is not given.
+
+    Attributes:
+        detections: all K boxes, not thresholded.
+        class_map: ``uint8[H, W]``, index into the engine's map classes, after the box mask.
+        class_map_unmasked: the same before the mask.
+        road_score: ``uint8[H, W]``, 255 x road probability before the mask.
+        box_mask: ``bool[H, W]``, False inside and above boxes. Without it, the road score counts as masked where the mask
+            changed the class map away from road: the same at thresholds of a half and more.
+    """
+
+    detections: Detections | None
+    class_map: UInt8 | None
+    class_map_unmasked: UInt8 | None = None
+    road_score: UInt8 | None = None
+    box_mask: Bool | None = None
+
+    def __post_init__(self) -> None:
+        maps = {
+            "class_map": (self.class_map, np.uint8),
+            "class_map_unmasked": (self.class_map_unmasked, np.uint8),
+            "road_score": (self.road_score, np.uint8),
+            "box_mask": (self.box_mask, np.bool_),
+        }
+        given = {name: pair for name, pair in maps.items() if pair[0] is not None}
+        shapes = [array.shape for array, _ in given.values() if array is not None]
+        for name, (array, dtype) in given.items():
+            if array is not None:
+                check_array(f"GraphResult.{name}", array, dtype, shapes[0])
+
+
+class _Maps:
+    """The figures of maps of one kind: with the mask, or without."""
+
+    def __init__(self) -> None:
+        self.confusion = Confusion()
+        self.image = RoadCurve()
+        self.bev = RoadCurve()
+
+    def figures(self, suffix: str, classes: Sequence[int]) -> dict[str, float]:
+        iou = self.confusion.class_iou(classes)
+        found = {f"iou{suffix}/{MAP_CLASSES[i]}": value for i, value in iou.items()}
+        if iou:
+            found[f"miou{suffix}"] = float(np.mean(list(iou.values())))
+        road = self.confusion.road_counts().figures()
+        found.update({f"road_{name}{suffix}": value for name, value in road.items()})
+        called_road = self.confusion.vehicle_called_road()
+        if called_road is not None:
+            found[f"vehicle_called_road{suffix}"] = called_road
+        for view, curve in (("image", self.image), ("bev", self.bev)):
+            figures = curve.figures()
+            if figures is not None:
+                found.update({f"road_{k}_{view}{suffix}": v for k, v in asdict(figures).items()})
+        return found
+
+
+class Evaluator:
+    """Sums counts over frames; the figures come at the end.
+
+    Args:
+        map_classes: names by the ids of the class maps that will be given.
+        box_classes: names by the class ids of the detections.
+
+    Raises:
+        ConfigError: a class that is not in the label space.
+    """
+
+    def __init__(self, map_classes: Sequence[str], box_classes: Sequence[str]) -> None:
+        self._table = label_space_table(map_classes)
+        self._classes = [i for i, name in enumerate(MAP_CLASSES) if name in map_classes]
+        self._maps = {suffix: _Maps() for suffix in MASKINGS}
+        self._boxes = BoxScores(box_classes)
+        self._frames = {"frames": 0, "frames_map": 0, "frames_bev": 0, "frames_boxes": 0}
+
+    def update(self, sample: LabelledFrame, outputs: GraphResult) -> None:
+        """Take in one frame: its labels, and what was found, both in its pixels."""
+        self._frames["frames"] += 1
+        if sample.boxes is not None and outputs.detections is not None:
+            self._frames["frames_boxes"] += 1
+            self._boxes.add(sample.boxes, outputs.detections)
+        if sample.class_map is None:
+            return
+        self._frames["frames_map"] += 1
+        maps = {"": outputs.class_map, UNMASKED: outputs.class_map_unmasked}
+        for suffix, class_map in maps.items():
+            if class_map is not None:
+                self._maps[suffix].confusion.add(sample.class_map, self._table[class_map])
+        if outputs.road_score is not None:
+            self._add_scores(sample.class_map, sample.camera, outputs)
+
+    def _add_scores(self, label_map: UInt8, camera: Camera | None, outputs: GraphResult) -> None:
+        scores = {"": self._masked_score(outputs), UNMASKED: outputs.road_score}
+        given = {suffix: score for suffix, score in scores.items() if score is not None}
+        truth = road_truth(label_map)
+        for suffix, score in given.items():
+            self._maps[suffix].image.add(score, *truth)
+        if camera is None:
+            return
+        self._frames["frames_bev"] += 1
+        view = BirdsEye(camera)
+        truth = road_truth(view.labels(label_map))
+        for suffix, score in given.items():
+            self._maps[suffix].bev.add(view.scores(score), *truth)
+
+    def _masked_score(self, outputs: GraphResult) -> UInt8 | None:
+        before, after, score = outputs.class_map_unmasked, outputs.class_map, outputs.road_score
+        if score is None:
+            return None
+        if outputs.box_mask is not None:
+            return np.where(outputs.box_mask, score, np.uint8(0))
+        if before is None or after is None:
+            return None
+        taken = (self._table[before] == ROAD) & (self._table[after] != ROAD)
+        return np.where(taken, np.uint8(0), score)
+
+    def compute(self) -> dict[str, float]:
+        """The figures, all in [0, 1] but the counts of frames; what the labels or outputs do not allow is left out.
+
+        ``miou``, ``iou/CLASS``; ``road_iou``, ``road_precision``, ``road_recall``, ``road_f1`` (pixels, at the best class);
+        ``road_maxf_VIEW``, ``road_ap_VIEW`` and, at the threshold of MaxF, ``road_precision_VIEW``, ``road_recall_VIEW``,
+        ``road_fpr_VIEW``, ``road_fnr_VIEW``, ``road_threshold_VIEW`` for VIEW ``image`` and ``bev``; ``vehicle_called_road``;
+        each again as ``NAME_unmasked`` (``iou_unmasked/CLASS``). ``ap50``, ``ap50_95``, ``ap50/CLASS``, ``ap50_95/CLASS``.
+        ``frames``, and of them ``frames_map``, ``frames_bev``, ``frames_boxes``.
+        """
+        figures = {name: float(count) for name, count in self._frames.items()}
+        for suffix, maps in self._maps.items():
+            figures.update(maps.figures(suffix, self._classes))
+        return {**figures, **self._boxes.figures()}

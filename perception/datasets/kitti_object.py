@@ -18,6 +18,7 @@ from perception.datasets.base import (
     read_image,
     unknown_split,
 )
+from perception.datasets.kitti_calib import nominal_camera
 
 EVERY = (
     5  # each fifth frame is validation: KITTI shuffled this set, so neighbours are not of one drive
@@ -48,7 +49,10 @@ class KittiObject(Dataset):
     def load(self, name: str) -> Sample:
         """Read frame, boxes and calibration."""
         image = read_image(find_picture(self._folder / "image_2", name))
-        return Sample(name, image, None, self._read_boxes(name, image.shape[:2]), camera=None)
+        height, width = image.shape[:2]
+        calib = self._folder / "calib" / f"{name}.txt"
+        camera = nominal_camera(calib, (width, height)) if calib.is_file() else None
+        return Sample(name, image, None, self._read_boxes(name, (height, width)), camera)
 
     def _read_boxes(self, name: str, shape: tuple[int, ...]) -> BoxLabels:
         path = self._folder / "label_2" / f"{name}.txt"

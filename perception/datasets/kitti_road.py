@@ -16,6 +16,7 @@ from perception.datasets.base import (
     read_image,
     unknown_split,
 )
+from perception.datasets.kitti_calib import road_camera
 
 # category -> first and last frame number of validation: whole blocks, since neighbours look alike
 VALIDATION = {"um": (52, 69), "umm": (9, 30), "uu": (65, 72)}
@@ -49,7 +50,10 @@ class KittiRoad(Dataset):
         class_map = np.full(road.shape, map_id(self._pixels["not_road"]), np.uint8)
         class_map[road] = map_id(self._pixels["road"])
         class_map[~scored] = map_id(self._pixels["not_scored"])
-        return Sample(name, image, class_map, boxes=None, camera=None)
+        height, width = road.shape
+        calib = self._folder / "calib" / f"{name}.txt"
+        camera = road_camera(calib, (width, height)) if calib.is_file() else None
+        return Sample(name, image, class_map, boxes=None, camera=camera)
 
 
 def _is_validation(stem: str) -> bool:

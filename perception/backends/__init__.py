@@ -1,1 +1,43 @@
-"""TODO."""
+"""What runs an engine. `open_backend` opens one for frames of one size."""
+
+from perception.backends.base import Backend
+from perception.core.errors import ConfigError
+from perception.core.manifest import Engine
+from perception.core.registry import Registry
+
+BACKENDS = Registry(
+    "backend",
+    {
+        "onnxruntime": "perception.backends.onnxruntime:OnnxRuntimeBackend",
+        "openvino": "perception.backends.openvino:OpenVinoBackend",
+    },
+    extras={"openvino": "openvino"},
+)
+DEFAULT_BACKEND = "onnxruntime"  # of the base install; see README for the figures of both
+
+
+def open_backend(
+    name: str,
+    engine: Engine,
+    size_wh: tuple[int, int],
+    *,
+    precision: str = "fp32",
+    threads: int | None = None,
+) -> Backend:
+    """Open an engine for frames of one size.
+
+    Args:
+        name: of the backend, in `BACKENDS`.
+        engine: checked engine folder.
+        size_wh: width and height of the input, px, multiples of 32.
+        precision: ``"fp32"``, or ``"bf16"`` where backend and CPU have it.
+        threads: of the inference; ``None`` is every core that this process may use.
+
+    Raises:
+        ConfigError: unknown backend, or it does not have this precision.
+        EngineError: the ONNX file does not load or is not what its manifest promises.
+    """
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads: expected at least 1, got {threads}")
+    backend: Backend = BACKENDS[name](engine, size_wh, precision=precision, threads=threads)
+    return backend

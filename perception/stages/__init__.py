@@ -1,1 +1,1 @@
-"""Pure functions of the loop: frame -> engine input, graph outputs -> scene."""
+"""The steps around the inference: pure functions from one record to the next."""

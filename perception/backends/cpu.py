@@ -1,0 +1,63 @@
+"""What the CPU backends share: the name of the CPU, the number of threads, the check of a graph against its manifest."""
+
+import os
+import platform
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from perception.core.errors import EngineError
+from perception.core.manifest import Engine, TensorSpec
+
+
+@cache
+def cpu_name() -> str:
+    """The CPU's name for reports, as the system gives it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_graph(
+    engine: Engine, inputs: Mapping[str, TensorSpec], outputs: Mapping[str, TensorSpec]
+) -> None:
+    """Raise `EngineError` unless the graph has the tensors that the manifest promises.
+
+    Args:
+        engine: the engine folder.
+        inputs: what the backend found in the graph; axes that it does not fix are -1.
+        outputs: the same for the outputs.
+    """
+    manifest = engine.manifest
+    for kind, promised, found in (
+        ("input", manifest.inputs, inputs),
+        ("output", manifest.outputs, outputs),
+    ):
+        for name, spec in promised.items():
+            if name not in found:
+                raise EngineError(
+                    f"{engine.onnx_path}: expected the {kind} {name!r}, got {sorted(found)}; export it again"
+                )
+            got = found[name]
+            if got.dtype != spec.dtype or not _shape_fits(got.shape, spec.shape):
+                raise EngineError(
+                    f"{engine.onnx_path}: {kind} {name!r}: expected {spec.dtype}{list(spec.shape)}, "
+                    f"got {got.dtype}{list(got.shape)}; export it again"
+                )
+
+
+def _shape_fits(got: tuple[int, ...], promised: tuple[int, ...]) -> bool:
+    return len(got) == len(promised) and all(
+        -1 in (a, b) or a == b for a, b in zip(got, promised, strict=True)
+    )

@@ -1,0 +1,89 @@
+"""ONNX Runtime on the CPU, in float32."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from perception.backends.base import Backend, Tensors
+from perception.backends.cpu import check_graph, cpu_name, usable_cores
+from perception.core.errors import ConfigError, EngineError
+from perception.core.manifest import Engine, TensorSpec
+
+# the free axes of the exported graph, by the names that export/onnx.py gives them
+AXES = ("batch", "height", "width")
+QUIET = 3  # errors only: they come as exceptions, warnings about the graph are not the user's
+_DTYPES = {
+    "tensor(float)": "float32", "tensor(int32)": "int32", "tensor(int64)": "int64",
+    "tensor(uint8)": "uint8", "tensor(bool)": "bool",
+}  # fmt: skip
+
+
+class OnnxRuntimeBackend(Backend):
+    """An engine opened by ONNX Runtime. Every call returns fresh arrays.
+
+    Args:
+        engine: checked engine folder.
+        size_wh: width and height of the input, px.
+        precision: only ``"fp32"``.
+        threads: of the inference; ``None`` is every core.
+    """
+
+    name: ClassVar[str] = "onnxruntime"
+
+    def __init__(
+        self,
+        engine: Engine,
+        size_wh: tuple[int, int],
+        *,
+        precision: str = "fp32",
+        threads: int | None = None,
+    ) -> None:
+        if precision != "fp32":
+            raise ConfigError(
+                f"backend 'onnxruntime': expected precision 'fp32', got {precision!r}; the backend 'openvino' has bf16"
+            )
+        self.precision = precision
+        self.device = cpu_name()
+        options = _options(size_wh, threads or usable_cores())
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(engine.onnx_path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's own classes share no other base
+            reason = str(error).strip().splitlines()[0]
+            raise EngineError(
+                f"{engine.onnx_path}: ONNX Runtime {onnxruntime.__version__} cannot load it: {reason}"
+            ) from error
+        inputs = {node.name: _spec(node) for node in self._session.get_inputs()}
+        outputs = {node.name: _spec(node) for node in self._session.get_outputs()}
+        check_graph(engine, inputs, outputs)
+        width, height = size_wh
+        self.inputs = {n: TensorSpec(s.dtype, (1, height, width, 3)) for n, s in inputs.items()}
+        self.outputs = outputs
+
+    def _infer(self, feeds: Mapping[str, NDArray[Any]]) -> Tensors:
+        names = list(self.outputs)
+        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+
+    def close(self) -> None:
+        """Free the session."""
+        self.__dict__.pop("_session", None)
+
+
+def _options(size_wh: tuple[int, int], threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = QUIET
+    options.intra_op_num_threads = threads
+    for axis, length in zip(AXES, (1, size_wh[1], size_wh[0]), strict=True):
+        options.add_free_dimension_override_by_name(axis, length)
+    # weights and activations in the denormal range would be many times slower, and mean nothing
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    return options
+
+
+def _spec(node: onnxruntime.NodeArg) -> TensorSpec:
+    shape = tuple(n if isinstance(n, int) else -1 for n in node.shape)
+    return TensorSpec(_DTYPES.get(node.type, node.type), tuple(np.array(shape, int).tolist()))

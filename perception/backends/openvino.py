@@ -1,0 +1,105 @@
+"""OpenVINO on the CPU, in float32 or, where asked for and the CPU has it, bfloat16."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.backends.base import Backend, Tensors
+from perception.backends.cpu import check_graph, cpu_name, usable_cores
+from perception.core.errors import ConfigError, EngineError
+from perception.core.manifest import GRAPH_INPUT, Engine, TensorSpec
+
+# OpenVINO's conversion tools, which its package imports, report each import over the network if this package is there.
+# Without it they use their own stub.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None means "not to be imported"
+
+import openvino  # noqa: E402 (after the line above)
+
+PRECISIONS = {"fp32": "f32", "bf16": "bf16"}  # ours -> OpenVINO's
+
+
+class OpenVinoBackend(Backend):
+    """An engine opened by OpenVINO. Outputs are views that the next call overwrites.
+
+    Args:
+        engine: checked engine folder.
+        size_wh: width and height of the input, px.
+        precision: ``"fp32"`` or ``"bf16"``.
+        threads: of the inference; ``None`` is every core.
+    """
+
+    name: ClassVar[str] = "openvino"
+
+    def __init__(
+        self,
+        engine: Engine,
+        size_wh: tuple[int, int],
+        *,
+        precision: str = "fp32",
+        threads: int | None = None,
+    ) -> None:
+        core = openvino.Core()
+        _check_precision(core, precision)
+        self.precision = precision
+        self.device = cpu_name()
+        width, height = size_wh
+        try:
+            model = core.read_model(engine.onnx_path)
+            model.reshape({GRAPH_INPUT: [1, height, width, 3]})
+            compiled = core.compile_model(model, "CPU", _config(precision, threads))
+        except (RuntimeError, TypeError, ValueError) as error:
+            reason = _reason(error)
+            raise EngineError(
+                f"{engine.onnx_path}: OpenVINO {openvino.__version__.split('-')[0]} cannot load it: {reason}"
+            ) from error
+        inputs = {port.get_any_name(): _spec(port) for port in compiled.inputs}
+        self.outputs = {port.get_any_name(): _spec(port) for port in compiled.outputs}
+        check_graph(engine, inputs, self.outputs)
+        self.inputs = inputs
+        self._request = compiled.create_infer_request()
+
+    def _infer(self, feeds: Mapping[str, NDArray[Any]]) -> Tensors:
+        results = self._request.infer(dict(feeds), share_inputs=True, share_outputs=True)
+        return {name: results[name] for name in self.outputs}
+
+    def close(self) -> None:
+        """Free the request and the compiled graph."""
+        self.__dict__.pop("_request", None)
+
+
+def _check_precision(core: openvino.Core, precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise ConfigError(
+            f"backend 'openvino': expected a precision of {sorted(PRECISIONS)}, got {precision!r}"
+        )
+    abilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bf16" and "BF16" not in abilities:
+        raise ConfigError(
+            f"backend 'openvino': {cpu_name()} has no bf16 (it has {sorted(abilities)}); use precision 'fp32'"
+        )
+
+
+def _config(precision: str, threads: int | None) -> dict[str, Any]:
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+        "INFERENCE_NUM_THREADS": threads or usable_cores(),
+        # activations in the denormal range would be many times slower, and mean nothing
+        "CPU_DENORMALS_OPTIMIZATION": True,
+    }
+
+
+def _spec(port: Any) -> TensorSpec:  # noqa: ANN401 (openvino.ConstOutput, which has no types)
+    shape = port.get_partial_shape()
+    lengths = tuple(int(n.get_length()) if n.is_static else -1 for n in shape)
+    return TensorSpec(np.dtype(port.get_element_type().to_dtype()).name, lengths)
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of OpenVINO's message that says something; those before name its source files."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,88 @@
+"""The contract of a source: an iterator of frames of one size. Knows nothing of who reads them or how fast."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from perception.core.errors import InputError
+from perception.core.types import Frame, UInt8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """What a source hands to its base: a frame before it is numbered and checked.
+
+    Attributes:
+        image: ``uint8[H, W, 3]``, BGR.
+        captured_ns: `time.monotonic_ns` when it left the camera, or when its reading began.
+        stream_s: the source's own timestamp in seconds, ``None`` where it has none.
+    """
+
+    image: UInt8
+    captured_ns: int
+    stream_s: float | None
+
+
+class Source(ABC):
+    """Pictures from somewhere, numbered from 0, all of one size. Iterate it once, from one thread.
+
+    Attributes:
+        name: what was opened, for messages and reports.
+        live: whether the world goes on when nobody reads; such frames may be dropped by the reader.
+        fps: nominal frames a second, ``None`` where unknown.
+        size_wh: width and height of every frame, px.
+        length: number of frames, ``None`` where unknown or endless.
+    """
+
+    name: str
+    live: bool
+    fps: float | None
+    size_wh: tuple[int, int]
+    length: int | None = None
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._stopping = threading.Event()
+
+    @abstractmethod
+    def _pictures(self) -> Iterator[Picture]:
+        """The pictures in order; end soon once `_stopping` is set.
+
+        Raises:
+            InputError: the input turned out to be damaged; pictures yielded before stay good.
+        """
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, picture in enumerate(self._pictures()):
+            if self._stopping.is_set():
+                return
+            frame = Frame(picture.image, index, picture.captured_ns, picture.stream_s)
+            if frame.size_wh != self.size_wh:
+                want, got = ("x".join(map(str, size)) for size in (self.size_wh, frame.size_wh))
+                raise InputError(
+                    f"{self.name}: frame {index} has another size than those before: expected {want}, got {got}; "
+                    "cut the recording there and run the parts one by one"
+                )
+            yield frame
+
+    def stop(self) -> None:
+        """Ask the iteration to end after the frame at hand; may be called from any thread."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Give back files and devices; only when nobody iterates any more. A second call does nothing."""
+        self._stopping.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,178 @@
+"""Frames of a video file or of a network stream, decoded with PyAV (FFmpeg).
+
+A file is a recording: every frame comes, and damage is an error. An endless stream is live: damaged frames are skipped, as a
+camera would lose them. Rotation metadata is ignored: frames come as they are stored.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from perception.core.errors import InputError
+from perception.core.types import UInt8
+from perception.sources.base import Picture, Source
+
+logger = logging.getLogger(__name__)
+
+STREAM_SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
+OPEN_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 5.0  # a stream that is silent for so long has ended
+MAX_BAD_PACKETS = 250  # in a row, about 10 s: then a stream counts as broken
+
+
+class VideoSource(Source):
+    """A video file, or a stream given by its address.
+
+    Args:
+        spec: path or URL.
+
+    Raises:
+        InputError: it is missing, is no video, or nothing in it decodes.
+    """
+
+    streaming: ClassVar[bool] = False
+
+    def __init__(self, spec: str) -> None:
+        super().__init__(spec)
+        self._container = self._open(spec)
+        # an address may also lead to a file of known length: then it is a recording
+        self.live = self.streaming and self._container.duration is None
+        self._bad_packets = 0
+        self._reformatter = VideoReformatter()  # kept: a fresh one costs more than the conversion
+        if not self._container.streams.video:
+            self._container.close()
+            raise InputError(f"{spec}: no video in it; expected a file with a video stream")
+        self._stream = self._container.streams.video[0]
+        # One thread without frame delay: decoding runs beside the inference, which wants every other core.
+        self._stream.thread_type = "SLICE"
+        self._stream.codec_context.thread_count = 1
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        self.fps = float(rate) if rate else None
+        self.length = None if self.live else self._stream.frames or None
+        try:
+            # Decoding the first frame tells the size and that the decoder can read it.
+            self._ahead = self._decoded()
+            self._first = next(self._ahead, None)
+        except InputError:
+            self._container.close()
+            raise
+        if self._first is None:
+            self._container.close()
+            raise InputError(f"{spec}: no frame could be decoded; expected a playable video")
+        height, width = self._first.image.shape[:2]
+        self.size_wh = (width, height)
+
+    def _open(self, spec: str) -> InputContainer:
+        if not self.streaming and not Path(spec).is_file():
+            raise InputError(f"{spec}: no such file; expected a video file, a folder, or camera:N")
+        options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if self.streaming else {}
+        try:
+            return av.open(spec, options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise InputError(
+                f"{spec}: cannot be opened as video: {_reason(error)}; expected a playable, complete file or stream"
+            ) from error
+
+    def _pictures(self) -> Iterator[Picture]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield (
+                first
+                if not self.live
+                else Picture(first.image, time.monotonic_ns(), first.stream_s)
+            )
+        yield from self._ahead
+
+    def _decoded(self) -> Iterator[Picture]:
+        count = 0
+        packets = 0
+        for packet, captured_ns in self._packets():
+            packets += bool(packet.size)
+            for frame in self._frames(packet, count):
+                count += 1
+                yield Picture(self._image(frame, count - 1), captured_ns, frame.time)
+            if self._stopping.is_set():
+                return
+        promised = self._stream.frames
+        if not self.live and packets < promised:
+            raise InputError(
+                f"{self.name}: the file ends after {packets} of {promised} frames: it is truncated; "
+                "results so far are kept"
+            )
+
+    def _packets(self) -> "Iterator[tuple[Packet[VideoStream], int]]":
+        """Packets and when each began to be read (a recording) or had arrived (a stream)."""
+        packets = self._container.demux(self._stream)
+        while True:
+            began_ns = time.monotonic_ns()
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as error:
+                raise InputError(f"{self.name}: reading stopped: {_reason(error)}") from error
+            if packet is None:
+                return
+            yield packet, time.monotonic_ns() if self.live else began_ns
+
+    def _frames(self, packet: "Packet[VideoStream]", count: int) -> list[VideoFrame]:
+        try:
+            frames = [f for f in packet.decode() if isinstance(f, VideoFrame)]
+        except av.FFmpegError as error:
+            if self.live:
+                return self._skip(error)
+            raise InputError(
+                f"{self.name}: frame {count} cannot be decoded: {_reason(error)}; the file is damaged, "
+                "results so far are kept"
+            ) from error
+        self._bad_packets = 0
+        if any(f.is_corrupt for f in frames):
+            if self.live:
+                return []
+            raise InputError(
+                f"{self.name}: frame {count} is damaged in the file; results so far are kept"
+            )
+        return frames
+
+    def _skip(self, error: av.FFmpegError) -> list[VideoFrame]:
+        self._bad_packets += 1
+        logger.warning("%s: a damaged packet was skipped: %s", self.name, _reason(error))
+        if self._bad_packets > MAX_BAD_PACKETS:
+            raise InputError(
+                f"{self.name}: {MAX_BAD_PACKETS} packets in a row cannot be decoded: {_reason(error)}"
+            ) from error
+        return []
+
+    def _image(self, frame: VideoFrame, index: int) -> UInt8:
+        try:
+            bgr = self._reformatter.reformat(frame, format="bgr24")
+            return bgr.to_ndarray().astype(np.uint8, copy=False)
+        except (av.FFmpegError, ValueError) as error:
+            raise InputError(
+                f"{self.name}: frame {index} cannot be turned into BGR from {frame.format.name}: {_reason(error)}"
+            ) from error
+
+    def close(self) -> None:
+        """Close the file or the connection."""
+        super().close()
+        self._container.close()
+
+
+class StreamSource(VideoSource):
+    """A live stream: ``rtsp://`` or ``http(s)://``."""
+
+    streaming = True
+
+
+def _reason(error: BaseException) -> str:
+    """One line of an FFmpeg error, without its number and path."""
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(str(text).split())

@@ -4,14 +4,14 @@ Knows nothing of what is configured. Checking is pydantic's, in strict mode: ``"
 """
 
 import tomllib
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import is_dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from perception.core.errors import ConfigError
 
@@ -44,22 +44,17 @@ def parse_assignments(assignments: Iterable[str]) -> Table:
     table: Table = {}
     for text in assignments:
         key, equals, value = text.partition("=")
-        if not equals or not key.strip():
+        parts = [part.strip() for part in key.split(".")]
+        if not equals or not all(parts):
             raise ConfigError(f"--set {text!r}: expected key=value, for example optimizer.lr=0.001")
         try:
             parsed = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
             parsed = value.strip()
-        for part in reversed(key.strip().split(".")):
+        for part in reversed(parts):
             parsed = {part: parsed}
         table = merge(table, parsed)
     return table
-
-
-@cache
-def _adapter(schema: Hashable) -> TypeAdapter[Any]:
-    _forbid_extras(schema)
-    return TypeAdapter(schema)
 
 
 def _forbid_extras(schema: Any) -> None:  # noqa: ANN401 (any type can stand in an annotation)
@@ -73,17 +68,23 @@ def _forbid_extras(schema: Any) -> None:  # noqa: ANN401 (any type can stand in 
 
 def build_config(schema: type[T], table: Mapping[str, Any], origin: str) -> T:
     """Make the dataclass `schema` from a table; `origin` names the table in the message of a `ConfigError`."""
-    adapter = _adapter(schema)
+    _forbid_extras(schema)
     try:
         # through JSON mode, in which a strict list may fill a tuple
-        config: T = adapter.validate_json(adapter_json(table))
+        return TypeAdapter(schema).validate_json(adapter_json(table))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
-            raise ConfigError(f"{origin}: unknown key {key!r}{_suggest(schema, key)}") from error
-        raise ConfigError(f"{origin}: {key}: {first['msg']}, got {first['input']!r}") from error
-    return config
+        raise ConfigError(f"{origin}: {_explain(schema, error.errors()[0])}") from error
+
+
+def _explain(schema: Any, first: ErrorDetails) -> str:  # noqa: ANN401 (a dataclass type)
+    key = ".".join(str(part) for part in first["loc"])
+    match first["type"]:
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            return f"unknown key {key!r}{_suggest(schema, first['loc'])}"
+        case "missing" | "missing_argument" | "missing_keyword_only_argument":
+            return f"the key {key!r} is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key or 'the whole'}: {message}, got {first['input']!r}"
 
 
 def adapter_json(value: Any) -> bytes:  # noqa: ANN401 (dataclasses, tables, tuples of them)
@@ -97,12 +98,15 @@ def dump_config(config: Any) -> Table:  # noqa: ANN401 (any config dataclass)
     return table
 
 
-def _suggest(schema: Any, key: str) -> str:  # noqa: ANN401 (a dataclass type)
-    *parents, leaf = key.split(".")
+def _suggest(schema: Any, location: tuple[int | str, ...]) -> str:  # noqa: ANN401 (a dataclass type)
+    *parents, leaf = location
     for part in parents:
-        schema = get_type_hints(schema).get(part)
-        if schema is None:
-            return ""
-    known = list(get_type_hints(schema))
-    near = get_close_matches(leaf, known, n=1)
+        if is_dataclass(schema):
+            schema = get_type_hints(schema).get(str(part))
+        else:  # a table or list of one type: its last argument is the type of what it holds
+            schema = (get_args(schema) or (None,))[-1]
+    if not is_dataclass(schema):
+        return ""
+    known = [field.name for field in fields(schema)]
+    near = get_close_matches(str(leaf), known, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {sorted(known)}"

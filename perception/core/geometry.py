@@ -11,6 +11,7 @@ import numpy as np
 from perception.core.errors import ConfigError
 from perception.core.types import Float32
 
+PADDING_VALUE = 114  # of every channel of the padding, in training and in the car
 SIZE_MULTIPLE = 32  # the deepest stride of the network: engine sizes are multiples of it
 
 
@@ -46,7 +47,8 @@ def fit_letterbox(frame_wh: tuple[int, int], model_wh: tuple[int, int]) -> Lette
 def choose_model_size(frame_wh: tuple[int, int], max_pixels: int) -> tuple[int, int]:
     """The engine size for frames of this size: the frame rounded up to multiples of 32.
 
-    Frames of more than `max_pixels` are scaled down first, aspect kept, so that the content has at most that many.
+    Frames of more than `max_pixels` are first scaled down to about that many, aspect kept; the rounding up then adds
+    less than 32 px to each side.
     """
     scale = min(1.0, sqrt(max_pixels / (frame_wh[0] * frame_wh[1])))
     width, height = (
@@ -58,7 +60,7 @@ def choose_model_size(frame_wh: tuple[int, int], max_pixels: int) -> tuple[int, 
 def parse_size(text: str) -> tuple[int, int]:
     """Read ``"WxH"``; raise `ConfigError` unless both are positive multiples of 32."""
     parts = text.lower().split("x")
-    if len(parts) != 2 or not all(p.isdigit() for p in parts):
+    if len(parts) != 2 or not all(p.isdecimal() for p in parts):
         raise ConfigError(f"size {text!r}: expected WIDTHxHEIGHT, for example 1248x384")
     width, height = int(parts[0]), int(parts[1])
     if min(width, height) < SIZE_MULTIPLE or width % SIZE_MULTIPLE or height % SIZE_MULTIPLE:

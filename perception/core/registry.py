@@ -8,7 +8,7 @@ from typing import Any
 from perception.core.errors import ConfigError
 
 
-class Registry(Mapping[str, Any]):
+class Registry:
     """A read-only table of lazily imported attributes.
 
     Args:
@@ -39,6 +39,9 @@ class Registry(Mapping[str, Any]):
                 f"{self._kind} {name!r} needs the package {error.name!r}, which is not installed; "
                 f"install it with: pip install 'perception[{self._extras[name]}]'"
             ) from error
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._table
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._table)

@@ -82,7 +82,7 @@ def _explain(schema: Any, first: ErrorDetails) -> str:  # noqa: ANN401 (a datacl
         case "unexpected_keyword_argument" | "extra_forbidden":
             return f"unknown key {key!r}{_suggest(schema, first['loc'])}"
         case "missing" | "missing_argument" | "missing_keyword_only_argument":
-            return f"the key {key!r} is missing"
+            return f"{key!r} is missing"
     message = first["msg"].removeprefix("Value error, ")
     return f"{key or 'the whole'}: {message}, got {first['input']!r}"
 
@@ -103,8 +103,8 @@ def _suggest(schema: Any, location: tuple[int | str, ...]) -> str:  # noqa: ANN4
     for part in parents:
         if is_dataclass(schema):
             schema = get_type_hints(schema).get(str(part))
-        else:  # a table or list of one type: its last argument is the type of what it holds
-            schema = (get_args(schema) or (None,))[-1]
+        else:  # a table or list: on to the dataclass that it holds
+            schema = next((held for held in get_args(schema) if is_dataclass(held)), None)
     if not is_dataclass(schema):
         return ""
     known = [field.name for field in fields(schema)]

@@ -85,6 +85,14 @@ class EngineManifest:
             raise EngineError(
                 f"engine {self.name!r}: wants {self.channel_order} frames, expected {CHANNEL_ORDER}"
             )
+        for key in ("mask_threshold", "score_threshold"):
+            value = getattr(self, key)
+            if not 0 <= value <= 1:
+                raise EngineError(f"engine {self.name!r}: {key} is {value}, expected [0, 1]")
+        if self.max_pixels < 1:
+            raise EngineError(
+                f"engine {self.name!r}: max_pixels is {self.max_pixels}, expected at least 1"
+            )
         missing = [n for n in GRAPH_OUTPUTS if n not in self.outputs]
         if missing or GRAPH_INPUT not in self.inputs:
             raise EngineError(

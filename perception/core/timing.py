@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,12 +32,21 @@ def percentiles(times_ns: Iterable[int]) -> Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class FrameTiming:
-    """What one finished frame cost: per stage, and how old its result was at the sinks."""
+    """What one finished frame cost: per stage, and how old its result was at the sinks.
+
+    Attributes:
+        frame_id: number in the source's count.
+        finished_ns: `time.monotonic_ns` when the sinks had it.
+        age_ns: time when the sinks got it minus time of capture.
+        stages_ns: stage -> wall time, in the order of the loop.
+        cpu_ns: stage -> CPU time of the stage's own thread; threads that it starts inside libraries are not in it.
+    """
 
     frame_id: int
     finished_ns: int
     age_ns: int
     stages_ns: Mapping[str, int]
+    cpu_ns: Mapping[str, int] = field(default_factory=dict)
 
 
 class LatencyReport:
@@ -81,11 +90,11 @@ class LatencyReport:
 
     def stages_ms(self) -> dict[str, Percentiles]:
         """Duration of each stage, in the order of the loop."""
-        times: dict[str, list[int]] = defaultdict(list)
-        for frame in self._frames:
-            for stage, spent_ns in frame.stages_ns.items():
-                times[stage].append(spent_ns)
-        return {stage: percentiles(spent) for stage, spent in times.items()}
+        return _by_stage(frame.stages_ns for frame in self._frames)
+
+    def cpu_ms(self) -> dict[str, Percentiles]:
+        """CPU time of each stage's own thread, in the order of the loop."""
+        return _by_stage(frame.cpu_ns for frame in self._frames)
 
     def summary(self) -> dict[str, Any]:
         """The part of the closing JSON object that this report knows."""
@@ -97,3 +106,11 @@ class LatencyReport:
             "age_ms": asdict(self.age_ms()),
             "stages_ms": {stage: asdict(p) for stage, p in self.stages_ms().items()},
         }
+
+
+def _by_stage(frames: Iterable[Mapping[str, int]]) -> dict[str, Percentiles]:
+    times: dict[str, list[int]] = defaultdict(list)
+    for stages in frames:
+        for stage, spent_ns in stages.items():
+            times[stage].append(spent_ns)
+    return {stage: percentiles(spent) for stage, spent in times.items()}

@@ -1,0 +1,20 @@
+"""MobileNetV3-Large (Howard et al., 2019, arXiv 1905.02244), without pretrained weights: no package carries them."""
+
+from typing import Any
+
+import timm
+
+from perception.core.errors import ConfigError
+from perception.models.backbones.base import Backbone
+
+
+def build(pretrained: bool) -> Backbone:
+    """Build it with random weights; `ConfigError` where pretrained ones are asked for."""
+    if pretrained:
+        raise ConfigError(
+            "backbone 'mobilenetv3' has no pretrained weights here; set model.pretrained=false"
+        )
+    features: Any = timm.create_model(
+        "mobilenetv3_large_100", features_only=True, out_indices=(2, 3, 4)
+    )
+    return Backbone(features, features.feature_info.channels(), features.conv_stem)

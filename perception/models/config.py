@@ -1,0 +1,55 @@
+"""What a network is made of. The same record stands in checkpoints and manifests, so a network can be built again from either."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Task = Literal["detection", "segmentation", "parallel", "cascade"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """The parts of one network.
+
+    Attributes:
+        task: which heads there are, and whether the segmentation head sees the detections (``cascade``).
+        backbone: name in `perception.models.backbones.BACKBONES`.
+        pretrained: start the backbone from ImageNet weights, where its file has them.
+        neck_channels: channels of the three maps that the heads share.
+        cascade_input: what of the detection head the segmentation head sees: its ``prediction`` (the original's way) or its
+            last hidden ``features``.
+    """
+
+    task: Task = "cascade"
+    backbone: str = "efficientnet_lite0"
+    pretrained: bool = True
+    neck_channels: int = 64
+    cascade_input: Literal["prediction", "features"] = "prediction"
+
+    @property
+    def has_detection(self) -> bool:
+        """Whether there is a detection head."""
+        return self.task != "segmentation"
+
+    @property
+    def has_segmentation(self) -> bool:
+        """Whether there is a segmentation head."""
+        return self.task != "detection"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphConfig:
+    """How raw outputs become detections and a class map, inside the exported graph.
+
+    Attributes:
+        candidates: cells of the highest score that are decoded.
+        max_detections: K, boxes of the output.
+        nms_iou: a box of higher score and the same class that overlaps more than this suppresses, in [0, 1].
+        mask: form of the box mask: ``hard`` as the original has it, or ``none``.
+        mask_threshold: tau, boxes of at least this score cut the road, in [0, 1].
+    """
+
+    candidates: int = 200
+    max_detections: int = 100
+    nms_iou: float = 0.6
+    mask: Literal["hard", "none"] = "hard"
+    mask_threshold: float = 0.4

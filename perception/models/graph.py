@@ -1,0 +1,146 @@
+"""What is exported: uint8 frame in; boxes, scores, class ids and a class map out, with everything between in the graph.
+
+Doubles are suppressed by Fast NMS: one IoU matrix, no loop, plain tensor arithmetic. The ONNX operator NonMaxSuppression parses in
+TensorRT but does not build there without a plugin, and its output has no fixed shape. Source: Bolya et al., YOLACT, 2019, arXiv
+1904.02689, section 3.3: a box is dropped if any better one of its class overlaps too much, even one that is itself dropped.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from perception.core.labels import ROAD
+from perception.models.config import GraphConfig
+from perception.models.heads.detection import decode_cells
+from perception.models.heads.segmentation import upsample_logits
+from perception.models.mask import box_mask
+from perception.models.multitask import MultiTaskModel
+from perception.models.neck import Pyramid
+
+
+class Boxes(NamedTuple):
+    """K boxes of each frame, best first.
+
+    Attributes:
+        boxes_xyxy: ``float32[N, K, 4]``, px of the frame.
+        scores: ``float32[N, K]`` in [0, 1].
+        class_ids: ``int32[N, K]``.
+    """
+
+    boxes_xyxy: Tensor
+    scores: Tensor
+    class_ids: Tensor
+
+
+class InferenceGraph(nn.Module):
+    """The network with decoding, suppression of doubles, mask and arg-max.
+
+    Args:
+        model: the trained network.
+        config: thresholds.
+        evaluation: also return ``road_score`` and ``class_map_unmasked``.
+    """
+
+    def __init__(
+        self, model: MultiTaskModel, config: GraphConfig, evaluation: bool = False
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.evaluation = evaluation
+
+    def forward(self, frame: Tensor) -> dict[str, Tensor]:
+        """Run on ``uint8[N, H, W, 3]``; H and W are multiples of 32.
+
+        Returns:
+            The tensors of the engine contract by name. A network without a head lacks that head's tensors.
+        """
+        _, height, width, _ = frame.shape
+        out = self.model(frame)
+        result: dict[str, Tensor] = {}
+        mask = None
+        if out.detection is not None:
+            boxes = self.find_boxes(out.detection.predictions, (width, height))
+            result |= boxes._asdict()
+            if self.config.mask == "hard":
+                mask = box_mask(
+                    boxes.boxes_xyxy, boxes.scores, (width, height), self.config.mask_threshold
+                )
+        if out.class_logits is not None:
+            logits = upsample_logits(out.class_logits.float())
+            result["class_map"] = masked_argmax(logits, mask)
+            if self.evaluation:
+                result["road_score"] = road_score(logits)
+                result["class_map_unmasked"] = masked_argmax(logits, None)
+        return result
+
+    def find_boxes(self, predictions: Pyramid, size_wh: tuple[int, int]) -> Boxes:
+        """Decode the best cells and suppress doubles."""
+        config = self.config
+        cells = decode_cells(predictions)
+        best_class, class_ids = cells.class_logits.softmax(dim=2).max(dim=2)
+        scores = cells.objectness.sigmoid() * best_class
+        # so that a small frame too has that many cells: the spare ones are empty boxes of score 0
+        spare = scores.new_zeros(scores.shape[0], config.candidates)
+        scores, index = torch.cat((scores, spare), dim=1).topk(config.candidates)
+        boxes = torch.cat((cells.boxes_xyxy, spare.unsqueeze(2).expand(-1, -1, 4)), dim=1)
+        boxes = boxes.gather(1, index.unsqueeze(2).expand(-1, -1, 4))
+        class_ids = torch.cat((class_ids, spare.to(class_ids.dtype)), dim=1).gather(1, index)
+        limit = torch.tensor((*size_wh, *size_wh), dtype=boxes.dtype, device=boxes.device)
+        boxes = boxes.clamp(min=0).minimum(limit)
+        scores = scores * fast_nms(boxes, class_ids, config.nms_iou)
+        scores, order = scores.topk(config.max_detections)
+        boxes = boxes.gather(1, order.unsqueeze(2).expand(-1, -1, 4))
+        return Boxes(boxes, scores, class_ids.gather(1, order).to(torch.int32))
+
+
+def fast_nms(boxes_xyxy: Tensor, class_ids: Tensor, iou: float) -> Tensor:
+    """Which boxes stay.
+
+    Args:
+        boxes_xyxy: ``float32[N, K, 4]``, best first.
+        class_ids: ``int[N, K]``.
+        iou: highest overlap with a better box of the same class.
+
+    Returns:
+        ``float32[N, K]``, 1 for boxes that stay, else 0.
+    """
+    low = torch.maximum(boxes_xyxy[:, :, None, :2], boxes_xyxy[:, None, :, :2])
+    high = torch.minimum(boxes_xyxy[:, :, None, 2:], boxes_xyxy[:, None, :, 2:])
+    width, height = (high - low).clamp(min=0).unbind(dim=3)
+    overlap = width * height
+    sides = boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]
+    area = sides[..., 0] * sides[..., 1]
+    union = area[:, :, None] + area[:, None, :] - overlap
+    same = class_ids[:, :, None] == class_ids[:, None, :]
+    rank = torch.arange(boxes_xyxy.shape[1], device=boxes_xyxy.device)
+    better = rank[:, None] < rank[None, :]  # row is better than column
+    double = (overlap > iou * union) & same & better
+    return 1.0 - double.to(boxes_xyxy.dtype).amax(dim=1)
+
+
+def masked_argmax(logits: Tensor, mask: Tensor | None) -> Tensor:
+    """The class of each pixel; where the mask is false road cannot win and the next best class does.
+
+    Road against the best of the others is the same as arg-max over all, and makes the mask one more condition.
+
+    Args:
+        logits: ``float[N, C, H, W]``.
+        mask: ``bool[N, H, W]``, or ``None`` for no mask.
+
+    Returns:
+        ``uint8[N, H, W]``.
+    """
+    if mask is None:
+        return logits.argmax(dim=1).to(torch.uint8)
+    others = torch.cat((logits[:, :ROAD], logits[:, ROAD + 1 :]), dim=1)
+    best, index = others.max(dim=1)
+    index = index + (index >= ROAD).to(index.dtype)
+    is_road = (logits[:, ROAD] > best) & mask
+    return torch.where(is_road, ROAD, index).to(torch.uint8)
+
+
+def road_score(logits: Tensor) -> Tensor:
+    """``uint8[N, H, W]``: 255 x the probability of road, from ``float[N, C, H, W]`` logits."""
+    return (logits.softmax(dim=1)[:, ROAD] * 255.0).round().to(torch.uint8)

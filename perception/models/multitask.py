@@ -1,0 +1,65 @@
+"""The network: backbone -> neck -> heads, in the order of the cascade."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from perception.core.labels import BOX_CLASSES, MAP_CLASSES
+from perception.models.backbones import BACKBONES
+from perception.models.config import ModelConfig
+from perception.models.heads import HEADS
+from perception.models.heads.detection import BOX_CHANNELS, DetectionMaps
+from perception.models.neck import FeaturePyramid
+
+
+class MultiTaskOutput(NamedTuple):
+    """What the heads give; ``None`` for a head that the network lacks.
+
+    Attributes:
+        detection: maps of the detection head.
+        class_logits: ``float[N, C, H/8, W/8]``.
+    """
+
+    detection: DetectionMaps | None
+    class_logits: Tensor | None
+
+
+class MultiTaskModel(nn.Module):
+    """One network for boxes and a class map.
+
+    Args:
+        config: which parts.
+        box_classes, map_classes: number of classes of either head.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        box_classes: int = len(BOX_CLASSES),
+        map_classes: int = len(MAP_CLASSES),
+    ) -> None:
+        super().__init__()
+        self.config = config
+        width = config.neck_channels
+        self.backbone = BACKBONES[config.backbone](config.pretrained)
+        self.neck = FeaturePyramid(self.backbone.out_channels, width)
+        self.heads = nn.ModuleDict()
+        if config.has_detection:
+            self.heads["detection"] = HEADS["detection"](width, box_classes)
+        if config.has_segmentation:
+            seen = width if config.cascade_input == "features" else BOX_CHANNELS + 1 + box_classes
+            cascade_channels = seen if config.task == "cascade" else 0
+            self.heads["segmentation"] = HEADS["segmentation"](width, map_classes, cascade_channels)
+
+    def forward(self, frame: Tensor) -> MultiTaskOutput:
+        """Run the network on ``uint8[N, H, W, 3]``; H and W are multiples of 32."""
+        features = self.backbone(frame)  # maps at strides 8, 16, 32
+        pyramid = self.neck(features)  # maps of neck_channels, the same strides
+        objects = self.heads["detection"](pyramid) if "detection" in self.heads else None
+        if "segmentation" not in self.heads:
+            return MultiTaskOutput(objects, None)
+        seen = None  # the cascade: segmentation sees the objects
+        if self.config.task == "cascade" and objects is not None:
+            as_features = self.config.cascade_input == "features"
+            seen = objects.features if as_features else objects.predictions
+        return MultiTaskOutput(objects, self.heads["segmentation"](pyramid, seen))

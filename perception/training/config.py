@@ -1,0 +1,142 @@
+"""Everything a training run is made of. `perception/presets/NAME.toml` holds what differs from these defaults."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from perception.core.config import build_config, merge, parse_assignments, read_toml
+from perception.core.errors import ConfigError
+from perception.models.config import GraphConfig, ModelConfig
+
+PRESETS_DIR = Path(__file__).parents[1] / "presets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetConfig:
+    """One data set of the mixture.
+
+    Attributes:
+        name: in `perception.datasets.DATASETS`.
+        share: of the frames of an epoch, relative to the other sets.
+        scale: by which frames are enlarged before the random scale; it brings sets of different cameras to one field.
+    """
+
+    name: str
+    share: float = 1.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """Frames and how they are varied.
+
+    Attributes:
+        sets: the mixture.
+        crop_wh: px of a training frame, multiples of 32.
+        scale_range: of the random scale.
+        batch_size: frames a step, of each process.
+        workers: processes that load; 0 loads in the training process.
+    """
+
+    sets: tuple[SetConfig, ...] = (
+        SetConfig(name="camvid", share=0.5),
+        SetConfig(name="kitti_road", share=0.3),
+        SetConfig(name="kitti_object", share=0.2),
+    )
+    crop_wh: tuple[int, int] = (480, 352)
+    scale_range: tuple[float, float] = (0.6, 1.6)
+    batch_size: int = 8
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossConfig:
+    """The losses and the weight of each term.
+
+    Attributes:
+        detection: in `perception.training.losses.DETECTION_LOSSES`.
+        segmentation: in `perception.training.losses.SEGMENTATION_LOSSES`.
+        weights: term -> factor; a term that is not named has 1.
+    """
+
+    detection: str = "four_term"
+    segmentation: str = "cross_entropy"
+    weights: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW under a one-cycle schedule.
+
+    Attributes:
+        lr: highest learning rate.
+        backbone_factor: by which it is smaller for the backbone.
+        weight_decay: of weights, not of biases and norms.
+        warmup: share of the steps until the highest rate, in (0, 1).
+        clip_norm: gradients are scaled down to this norm.
+        ema_decay: of the averaged weights that are validated and kept; 0 for none.
+    """
+
+    lr: float = 1e-3
+    backbone_factor: float = 0.5
+    weight_decay: float = 0.02
+    warmup: float = 0.1
+    clip_norm: float = 10.0
+    ema_decay: float = 0.99
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        steps: optimiser steps.
+        val_every: steps between validations.
+        val_frames: frames of each set that a validation looks at, spread evenly; 0 for all.
+        monitor: figures whose sum chooses the best checkpoint.
+        seed: of everything random.
+        precision: ``bf16`` computes in bfloat16 where it is safe; ``auto`` does so where the CPU or GPU has it.
+        accelerator, devices, strategy: handed to Lightning's Trainer.
+        threads: of torch in each process; 0 leaves it to torch.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    graph: GraphConfig = field(default_factory=GraphConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    steps: int = 1000
+    val_every: int = 200
+    val_frames: int = 32
+    monitor: tuple[str, ...] = ("camvid/miou", "kitti_road/road_iou", "camvid/ap50")
+    seed: int = 0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+    threads: int = 0
+
+
+def list_presets() -> list[str]:
+    """Names of the shipped presets."""
+    return sorted(p.stem for p in PRESETS_DIR.glob("*.toml"))
+
+
+def load_train_config(preset: str, assignments: Iterable[str] = ()) -> TrainConfig:
+    """A preset with ``key=value`` changes on top.
+
+    Args:
+        preset: a shipped name, or the path of a TOML file.
+        assignments: such as ``optimizer.lr=0.001``.
+
+    Raises:
+        ConfigError: unknown preset or key, or a value of the wrong type.
+    """
+    path = Path(preset) if preset.endswith(".toml") else PRESETS_DIR / f"{preset}.toml"
+    if not path.is_file():
+        raise ConfigError(
+            f"unknown preset {preset!r}; known: {list_presets()}, or a path ending in .toml"
+        )
+    table = merge(read_toml(path), parse_assignments(assignments))
+    return build_config(TrainConfig, table, f"preset {preset!r}")

@@ -1,0 +1,161 @@
+"""The mixture of data sets as Lightning's data module. A frame without a label kind has that kind ignored everywhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import ConcatDataset, DataLoader, Subset, WeightedRandomSampler
+from torch.utils.data import Dataset as TorchDataset
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from perception.core.labels import BOX_CLASSES, IGNORE
+from perception.datasets import Dataset, Sample, open_dataset
+from perception.training.config import DataConfig
+from perception.training.losses.base import Batch
+from perception.training.transforms import build_transforms, cut_boxes
+
+Item = dict[str, Tensor]
+
+
+class TrainingFrames(TorchDataset[Item]):
+    """Augmented frames of one set.
+
+    Args:
+        dataset: labelled frames.
+        transform: as `build_transforms` makes it.
+    """
+
+    def __init__(self, dataset: Dataset, transform: v2.Transform) -> None:
+        self._dataset = dataset
+        self._transform = transform
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> Item:
+        varied = self._transform(to_tensors(self._dataset[index]))
+        frame, maps = varied["frame"], varied["maps"]
+        height, width = frame.shape[-2:]
+        boxes, kept = cut_boxes(varied["boxes"].as_subclass(Tensor), (width, height))
+        unjudged = maps[1] == IGNORE
+        for x1, y1, x2, y2 in boxes[~kept].long().tolist():
+            unjudged[y1 : y2 + 1, x1 : x2 + 1] = True
+        return {
+            "frame": frame.permute(1, 2, 0).contiguous(),
+            "class_map": maps[0],
+            "unjudged": unjudged,
+            "boxes_xyxy": boxes[kept],
+            "class_ids": varied["class_ids"][kept],
+            "boxed": varied["boxed"],
+        }
+
+
+def to_tensors(sample: Sample) -> dict[str, Any]:
+    """A sample as the tensors that `build_transforms` varies."""
+    height, width = sample.image.shape[:2]
+    maps = np.full((2, height, width), IGNORE, np.uint8)
+    boxes, class_ids = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    boxed = torch.zeros(len(BOX_CLASSES), dtype=torch.bool)
+    if sample.class_map is not None:
+        maps[0] = sample.class_map
+    if sample.boxes is not None:
+        maps[1] = np.where(sample.boxes.unjudged, IGNORE, 0)
+        boxes, class_ids = sample.boxes.boxes_xyxy, sample.boxes.class_ids
+        boxed[list(sample.boxes.boxed_classes)] = True
+    return {
+        "frame": tv_tensors.Image(torch.from_numpy(sample.image).permute(2, 0, 1)),
+        "maps": tv_tensors.Mask(torch.from_numpy(maps)),
+        "boxes": tv_tensors.BoundingBoxes(
+            torch.from_numpy(boxes), format="XYXY", canvas_size=(height, width), clamping_mode=None
+        ),
+        "class_ids": torch.from_numpy(class_ids),
+        "boxed": boxed,
+    }
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Stack what has one size, list what has not."""
+    return Batch(
+        frame=torch.stack([item["frame"] for item in items]),
+        class_map=torch.stack([item["class_map"] for item in items]),
+        unjudged=torch.stack([item["unjudged"] for item in items]),
+        boxes_xyxy=tuple(item["boxes_xyxy"] for item in items),
+        class_ids=tuple(item["class_ids"] for item in items),
+        boxed=torch.stack([item["boxed"] for item in items]),
+    )
+
+
+class ValidationFrames(TorchDataset[tuple[str, Sample]]):
+    """Whole frames as they are on disk, with the name of their set."""
+
+    def __init__(self, name: str, dataset: Dataset) -> None:
+        self._name = name
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> tuple[str, Sample]:
+        return self._name, self._dataset[index]
+
+
+class MixedData(pl.LightningDataModule):
+    """Training draws from the sets by their shares; validation goes through each in order.
+
+    Args:
+        config: the mixture.
+        steps_per_epoch: optimiser steps of one epoch, over all processes.
+        val_frames: of each set, spread evenly; 0 for all.
+        root: folder of all sets; by default ``PERCEPTION_DATA``.
+    """
+
+    def __init__(
+        self, config: DataConfig, steps_per_epoch: int, val_frames: int, root: Path | None = None
+    ) -> None:
+        super().__init__()
+        self._config = config
+        self._steps = steps_per_epoch
+        self._val_frames = val_frames
+        self._root = root
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        """Endless variety: frames drawn with replacement, by the shares of their sets."""
+        config = self._config
+        parts: list[TrainingFrames] = []
+        weights: list[float] = []
+        for entry in config.sets:
+            dataset = open_dataset(entry.name, "train", self._root)
+            low, high = config.scale_range
+            transform = build_transforms(config.crop_wh, (low * entry.scale, high * entry.scale))
+            parts.append(TrainingFrames(dataset, transform))
+            weights += [entry.share / len(dataset)] * len(dataset)
+        processes = self.trainer.world_size if self.trainer else 1
+        frames = self._steps * config.batch_size * processes
+        return DataLoader(
+            ConcatDataset(parts),
+            batch_size=config.batch_size,
+            sampler=WeightedRandomSampler(weights, frames),
+            num_workers=config.workers,
+            collate_fn=collate,
+            persistent_workers=config.workers > 0,
+            prefetch_factor=4 if config.workers else None,
+        )
+
+    def val_dataloader(self) -> DataLoader[tuple[str, Sample]]:
+        """Each validation frame once, whole."""
+        parts: list[TorchDataset[tuple[str, Sample]]] = []
+        for entry in self._config.sets:
+            frames = ValidationFrames(entry.name, open_dataset(entry.name, "val", self._root))
+            count = min(self._val_frames or len(frames), len(frames))
+            spread = np.linspace(0, len(frames) - 1, count).round().astype(int).tolist()
+            parts.append(Subset(frames, spread))
+        return DataLoader(ConcatDataset(parts), batch_size=None, collate_fn=_as_it_is)
+
+
+def _as_it_is(item: Any) -> Any:  # noqa: ANN401 (torch types it as a list, which it is not without batches)
+    return item

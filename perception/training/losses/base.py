@@ -1,0 +1,41 @@
+"""What losses get: one batch of labels, and the terms they give back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Terms = dict[str, Tensor]  # name of the term -> scalar; their sum is the loss
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """N labelled frames of one size, as tensors.
+
+    Attributes:
+        frame: ``uint8[N, H, W, 3]``.
+        class_map: ``uint8[N, H, W]`` of classes, groups and ignore; all ignore where a frame has no map.
+        unjudged: ``bool[N, H, W]``, where detection is not trained; everywhere in frames without boxes.
+        boxes_xyxy: N tensors ``float32[K_i, 4]``, px.
+        class_ids: N tensors ``int64[K_i]``.
+        boxed: ``bool[N, C]``, whether the frame's set boxes the class.
+    """
+
+    frame: Tensor
+    class_map: Tensor
+    unjudged: Tensor
+    boxes_xyxy: tuple[Tensor, ...]
+    class_ids: tuple[Tensor, ...]
+    boxed: Tensor
+
+    def to(self, device: torch.device, **options: Any) -> "Batch":  # noqa: ANN401 (options of torch)
+        """The same batch on another device."""
+        return Batch(
+            self.frame.to(device, **options),
+            self.class_map.to(device, **options),
+            self.unjudged.to(device, **options),
+            tuple(t.to(device, **options) for t in self.boxes_xyxy),
+            tuple(t.to(device, **options) for t in self.class_ids),
+            self.boxed.to(device, **options),
+        )

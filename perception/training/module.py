@@ -1,0 +1,118 @@
+"""The training step and the validation of a network, as Lightning wants them."""
+
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from perception.core.config import dump_config
+from perception.core.labels import BOX_CLASSES, MAP_CLASSES
+from perception.datasets import Sample
+from perception.metrics.evaluator import Evaluator
+from perception.models.graph import InferenceGraph
+from perception.models.multitask import MultiTaskModel
+from perception.training.config import TrainConfig
+from perception.training.inference import run_on_sample
+from perception.training.losses import DETECTION_LOSSES, SEGMENTATION_LOSSES
+from perception.training.losses.base import Batch
+
+
+class MultiTaskModule(pl.LightningModule):
+    """Trains a `MultiTaskModel` on the sum of its heads' losses.
+
+    Args:
+        config: of the whole run; stands in every checkpoint under ``hyper_parameters``.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.save_hyperparameters(dump_config(config))
+        self.config = config
+        # channels last is the faster layout of convolutions on CPUs and on tensor cores
+        self.model = MultiTaskModel(config.model).to(memory_format=torch.channels_last)
+        self.losses = nn.ModuleDict()
+        if config.model.has_detection:
+            self.losses["detection"] = DETECTION_LOSSES[config.loss.detection]()
+        if config.model.has_segmentation:
+            self.losses["segmentation"] = SEGMENTATION_LOSSES[config.loss.segmentation]()
+        self._evaluators: dict[str, Evaluator] = {}
+
+    def forward(self, frame: Tensor) -> Any:  # noqa: ANN401 (MultiTaskOutput, through Lightning's untyped base)
+        """The network itself, see `MultiTaskModel.forward`."""
+        return self.model(frame)
+
+    def transfer_batch_to_device(
+        self,
+        batch: Any,  # noqa: ANN401 (Batch, or a validation item)
+        device: torch.device,
+        dataloader_idx: int,
+    ) -> Any:  # noqa: ANN401
+        """Training batches go to the device; validation samples stay, `run_on_sample` moves what it needs."""
+        del dataloader_idx
+        return batch.to(device) if isinstance(batch, Batch) else batch
+
+    def training_step(self, batch: Batch, _index: int) -> Tensor:
+        """One forward pass; gives the weighted sum of all loss terms."""
+        out = self.model(batch.frame)
+        terms: dict[str, Tensor] = {}
+        if out.detection is not None:
+            terms |= self.losses["detection"](out.detection.predictions, batch)
+        if out.class_logits is not None:
+            terms |= self.losses["segmentation"](out.class_logits, batch)
+        weights = self.config.loss.weights
+        total = torch.stack([weights.get(name, 1.0) * term for name, term in terms.items()]).sum()
+        if not torch.isfinite(total):
+            raise FloatingPointError(
+                f"the loss is not finite: {[(n, float(t)) for n, t in terms.items()]}"
+            )
+        shown = {f"train/{name}": term.detach() for name, term in terms.items()}
+        self.log_dict({"train/loss": total.detach(), **shown}, batch_size=len(batch.frame))
+        return total
+
+    def on_validation_epoch_start(self) -> None:
+        """Start counting afresh."""
+        self._evaluators = {}
+
+    def validation_step(self, item: tuple[str, Sample], _index: int) -> None:
+        """Run one whole frame as the car would, and count."""
+        name, sample = item
+        evaluator = self._evaluators.setdefault(name, Evaluator(MAP_CLASSES, BOX_CLASSES))
+        graph = InferenceGraph(self.model, self.config.graph, evaluation=True)
+        evaluator.update(sample, run_on_sample(graph, sample))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log each set's figures, and their chosen sum as ``val/score``."""
+        figures = {
+            f"{name}/{key}": value
+            for name, evaluator in self._evaluators.items()
+            for key, value in evaluator.compute().items()
+            if isinstance(value, int | float)
+        }
+        chosen = [figures[key] for key in self.config.monitor if key in figures]
+        self.log_dict(figures, sync_dist=True)
+        self.log("val/score", float(np.sum(chosen)), prog_bar=True, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union of shapes)
+        """AdamW, weight decay on weights only, one cycle over all steps."""
+        config = self.config.optimizer
+        groups = []
+        for backbone in (True, False):
+            for decayed in (True, False):
+                params = [
+                    p
+                    for name, p in self.model.named_parameters()
+                    if name.startswith("backbone.") == backbone and (p.ndim > 1) == decayed
+                ]
+                lr = config.lr * (config.backbone_factor if backbone else 1.0)
+                decay = config.weight_decay if decayed else 0.0
+                groups.append({"params": params, "lr": lr, "weight_decay": decay})
+        optimizer = torch.optim.AdamW(groups)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=[float(group["lr"]) for group in groups],
+            total_steps=self.config.steps,
+            pct_start=config.warmup,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

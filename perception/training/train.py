@@ -1,0 +1,156 @@
+"""One training run from a `TrainConfig`: folders, checkpoints, log, resuming, and the processes it runs in."""
+
+import json
+import logging
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import (
+    Callback,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from perception.core.config import dump_config
+from perception.core.errors import ConfigError
+from perception.training.config import TrainConfig
+from perception.training.data import MixedData
+from perception.training.module import MultiTaskModule
+
+logger = logging.getLogger(__name__)
+
+CONFIG_FILE = "config.json"
+BEST_FILE = "best.ckpt"
+LAST_FILE = "last.ckpt"
+
+
+class DataWait(Callback):
+    """Logs ``train/data_wait``: the share of the time that training spends waiting for frames, since the last log."""
+
+    def __init__(self, every_n_steps: int) -> None:
+        self._every_n_steps = every_n_steps
+        self._ready_ns = self._started_ns = 0
+        self._waited_ns = self._worked_ns = 0
+
+    def on_train_epoch_start(self, *_: Any) -> None:  # noqa: ANN401 (Lightning's hook)
+        """The first batch of an epoch is being loaded."""
+        self._ready_ns = monotonic_ns()
+
+    def on_train_batch_start(self, *_: Any) -> None:  # noqa: ANN401
+        """A batch has arrived."""
+        self._started_ns = monotonic_ns()
+        self._waited_ns += self._started_ns - self._ready_ns
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:  # noqa: ANN401
+        """The step is done; the next batch is asked for."""
+        self._ready_ns = monotonic_ns()
+        self._worked_ns += self._ready_ns - self._started_ns
+        if trainer.global_step % self._every_n_steps == 0:
+            share = self._waited_ns / max(self._waited_ns + self._worked_ns, 1)
+            module.log("train/data_wait", share, prog_bar=True)
+            self._waited_ns = self._worked_ns = 0
+
+
+def choose_precision(asked: str) -> Any:  # noqa: ANN401 (Lightning's literal)
+    """Lightning's name of a precision; ``auto`` is bfloat16 where the device computes in it.
+
+    Raises:
+        ConfigError: bfloat16 was asked for and the device emulates it.
+    """
+    if torch.cuda.is_available():
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 (no public name)
+    if asked == "bf16" and not able:
+        raise ConfigError(
+            "precision 'bf16': this device has no bfloat16 arithmetic; set precision=fp32"
+        )
+    return "bf16-mixed" if asked == "bf16" or (asked == "auto" and able) else "32-true"
+
+
+def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
+    """Train, or go on with what was interrupted in `folder`.
+
+    Args:
+        config: the run. A run that goes on must have the same.
+        folder: gets ``config.json``, ``best.ckpt``, ``last.ckpt`` and TensorBoard's log.
+
+    Returns:
+        Summary: steps done, best score and where it is, share of time spent waiting for data.
+
+    Raises:
+        ConfigError: the folder holds a run of another configuration.
+    """
+    resume = _claim_folder(config, folder)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    pl.seed_everything(config.seed, workers=True)
+    steps_per_epoch = min(config.val_every, config.steps)
+    best = ModelCheckpoint(
+        folder,
+        filename=Path(BEST_FILE).stem,
+        monitor="val/score",
+        mode="max",
+        enable_version_counter=False,
+    )
+    last = ModelCheckpoint(
+        folder, filename=Path(LAST_FILE).stem, every_n_train_steps=max(1, steps_per_epoch // 4),
+        enable_version_counter=False,
+    )  # fmt: skip
+    log_every = min(10, steps_per_epoch)
+    callbacks: list[Callback] = [
+        best, last, DataWait(log_every), LearningRateMonitor(), TQDMProgressBar(refresh_rate=5),
+    ]  # fmt: skip
+    if config.optimizer.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=config.optimizer.ema_decay))
+    trainer = pl.Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        strategy=config.strategy,
+        precision=choose_precision(config.precision),
+        max_steps=config.steps,
+        gradient_clip_val=config.optimizer.clip_norm,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(folder, name="", version="log"),
+        log_every_n_steps=log_every,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
+    module = MultiTaskModule(config)
+    data = MixedData(config.data, steps_per_epoch, config.val_frames)
+    trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    score = best.best_model_score
+    return {
+        "steps": trainer.global_step,
+        "score": None if score is None else float(score),
+        "checkpoint": best.best_model_path,
+        "folder": str(folder),
+    }
+
+
+def _claim_folder(config: TrainConfig, folder: Path) -> Path | None:
+    """Write the configuration into the folder, or find there what to go on with."""
+    written, mine = folder / CONFIG_FILE, dump_config(config)
+    if written.is_file():
+        found = json.loads(written.read_text(encoding="utf-8"))
+        if found != mine:
+            keys = sorted(k for k in mine if mine[k] != found.get(k))
+            raise ConfigError(
+                f"{folder}: holds a run of another configuration (differs in {keys}); choose another --out or delete it"
+            )
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        written.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
+    checkpoint = folder / LAST_FILE
+    if checkpoint.is_file():
+        logger.info("going on from %s", checkpoint)
+        return checkpoint
+    return None

@@ -31,13 +31,16 @@ def usable_cores() -> int:
 
 def check_graph(
     engine: Engine, inputs: Mapping[str, TensorSpec], outputs: Mapping[str, TensorSpec]
-) -> None:
-    """Raise `EngineError` unless the graph has the tensors that the manifest promises.
+) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
+    """The promised inputs and outputs as the graph has them.
 
     Args:
         engine: the engine folder.
         inputs: what the backend found in the graph; axes that it does not fix are -1.
         outputs: the same for the outputs.
+
+    Raises:
+        EngineError: the graph lacks a tensor that the manifest promises, or has it with another type or shape.
     """
     manifest = engine.manifest
     for kind, promised, found in (
@@ -55,6 +58,7 @@ def check_graph(
                     f"{engine.onnx_path}: {kind} {name!r}: expected {spec.dtype}{list(spec.shape)}, "
                     f"got {got.dtype}{list(got.shape)}; export it again"
                 )
+    return {n: inputs[n] for n in manifest.inputs}, {n: outputs[n] for n in manifest.outputs}
 
 
 def _shape_fits(got: tuple[int, ...], promised: tuple[int, ...]) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
@@ -59,10 +58,9 @@ class OnnxRuntimeBackend(Backend):
             ) from error
         inputs = {node.name: _spec(node) for node in self._session.get_inputs()}
         outputs = {node.name: _spec(node) for node in self._session.get_outputs()}
-        check_graph(engine, inputs, outputs)
+        inputs, self.outputs = check_graph(engine, inputs, outputs)
         width, height = size_wh
         self.inputs = {n: TensorSpec(s.dtype, (1, height, width, 3)) for n, s in inputs.items()}
-        self.outputs = outputs
 
     def _infer(self, feeds: Mapping[str, NDArray[Any]]) -> Tensors:
         names = list(self.outputs)
@@ -86,4 +84,4 @@ def _options(size_wh: tuple[int, int], threads: int) -> onnxruntime.SessionOptio
 
 def _spec(node: onnxruntime.NodeArg) -> TensorSpec:
     shape = tuple(n if isinstance(n, int) else -1 for n in node.shape)
-    return TensorSpec(_DTYPES.get(node.type, node.type), tuple(np.array(shape, int).tolist()))
+    return TensorSpec(_DTYPES.get(node.type, node.type), shape)

@@ -1,7 +1,7 @@
 """OpenVINO on the CPU, in float32 or, where asked for and the CPU has it, bfloat16."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -55,10 +55,9 @@ class OpenVinoBackend(Backend):
             raise EngineError(
                 f"{engine.onnx_path}: OpenVINO {openvino.__version__.split('-')[0]} cannot load it: {reason}"
             ) from error
-        inputs = {port.get_any_name(): _spec(port) for port in compiled.inputs}
-        self.outputs = {port.get_any_name(): _spec(port) for port in compiled.outputs}
-        check_graph(engine, inputs, self.outputs)
-        self.inputs = inputs
+        self.inputs, self.outputs = check_graph(
+            engine, _specs(compiled.inputs), _specs(compiled.outputs)
+        )
         self._request = compiled.create_infer_request()
 
     def _infer(self, feeds: Mapping[str, NDArray[Any]]) -> Tensors:
@@ -91,6 +90,11 @@ def _config(precision: str, threads: int | None) -> dict[str, Any]:
         # activations in the denormal range would be many times slower, and mean nothing
         "CPU_DENORMALS_OPTIMIZATION": True,
     }
+
+
+def _specs(ports: Iterable[Any]) -> dict[str, TensorSpec]:
+    """Every name of every port: one may have several, where OpenVINO joined nodes."""
+    return {name: _spec(port) for port in ports for name in port.get_names()}
 
 
 def _spec(port: Any) -> TensorSpec:  # noqa: ANN401 (openvino.ConstOutput, which has no types)

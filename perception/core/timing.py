@@ -52,13 +52,17 @@ class FrameTiming:
 class LatencyReport:
     """Collects the timing of finished frames; the first `warmup` of them count only as warm-up.
 
-    Dropped frames are the gaps in the frame ids, from the first frame that was seen.
+    Dropped frames are the gaps in the frame ids.
+
+    Args:
+        warmup: finished frames that the percentiles leave out.
+        first_id: id of the first frame that could have been finished; default: the first that was.
     """
 
-    def __init__(self, warmup: int) -> None:
+    def __init__(self, warmup: int, first_id: int | None = None) -> None:
         self._warmup = warmup
         self._frames: list[FrameTiming] = []
-        self._last_id: int | None = None
+        self._last_id = None if first_id is None else first_id - 1
         self.finished = 0
         self.dropped = 0
 
@@ -105,6 +109,7 @@ class LatencyReport:
             "fps": self.fps,
             "age_ms": asdict(self.age_ms()),
             "stages_ms": {stage: asdict(p) for stage, p in self.stages_ms().items()},
+            "cpu_ms": {stage: asdict(p) for stage, p in self.cpu_ms().items()},
         }
 
 

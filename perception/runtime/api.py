@@ -1,0 +1,120 @@
+"""The Python API: `load` an engine to look at single pictures, `stream` a source through one."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from perception.backends import DEFAULT_BACKEND, open_backend
+from perception.backends.base import Backend
+from perception.core.geometry import choose_model_size
+from perception.core.manifest import DEFAULT_ENGINE, GRAPH_INPUT, Engine, load_engine
+from perception.core.types import Frame, Scene, UInt8
+from perception.runtime.pipeline import Pipeline
+from perception.runtime.run import RunConfig, open_for
+from perception.sources import open_source
+from perception.stages.postprocess import Reading, postprocess
+from perception.stages.preprocess import preprocess
+
+
+class Perceiver:
+    """An engine that is called with pictures; it is opened once for each size that comes.
+
+    Args:
+        engine: checked engine folder.
+        backend: name of the backend.
+        precision: ``"fp32"``, or ``"bf16"`` where the backend has it.
+        threads: of the inference; ``None`` is every core.
+    """
+
+    def __init__(
+        self, engine: Engine, backend: str, precision: str = "fp32", threads: int | None = None
+    ) -> None:
+        self.engine = engine
+        self._backend = backend
+        self._precision = precision
+        self._threads = threads
+        self._reading = Reading.of(engine.manifest)
+        self._opened: dict[tuple[int, int], Backend] = {}
+        self._count = 0
+
+    def __call__(self, image: UInt8) -> Scene:
+        """What is in ``uint8[H, W, 3]``, BGR; results are in its own pixels."""
+        frame = Frame(np.ascontiguousarray(image), self._count, time.monotonic_ns())
+        self._count += 1
+        size_wh = choose_model_size(frame.size_wh, self.engine.manifest.max_pixels)
+        if size_wh not in self._opened:
+            self._opened[size_wh] = open_backend(
+                self._backend,
+                self.engine,
+                size_wh,
+                precision=self._precision,
+                threads=self._threads,
+            )
+        fed = preprocess(frame, size_wh)
+        outputs = self._opened[size_wh].infer({GRAPH_INPUT: fed.feed})
+        kept = {name: np.array(array) for name, array in outputs.items()}
+        return postprocess(frame, kept, fed.box, self._reading)
+
+
+def load(
+    engine: str | Path = DEFAULT_ENGINE,
+    *,
+    backend: str = DEFAULT_BACKEND,
+    precision: str = "fp32",
+    threads: int | None = None,
+) -> Perceiver:
+    """Load an engine, by name or folder: ``scene = perception.load()(image)``.
+
+    Raises:
+        EngineError: no such engine, or its files are damaged.
+    """
+    return Perceiver(load_engine(engine), backend, precision, threads)
+
+
+def stream(  # noqa: PLR0913 (all but two are keywords)
+    source: str | Path,
+    engine: str | Path = DEFAULT_ENGINE,
+    *,
+    backend: str = DEFAULT_BACKEND,
+    precision: str = "fp32",
+    size: str = "",
+    live: bool | None = None,
+    limit: int | None = None,
+    threads: int | None = None,
+) -> Iterator[Scene]:
+    """Scenes of a source, as they are found: ``for scene in perception.stream("drive.mp4"): ...``.
+
+    Reading and inference go on while the caller is busy: a live source then drops frames, a recording waits. Ending the iteration
+    ends the threads and closes what was opened.
+
+    Args:
+        source: a path, ``camera:N``, an address, or ``demo``.
+        engine: a name under ``engines/``, or a folder.
+        backend: name of the backend.
+        precision: ``"fp32"``, or ``"bf16"`` where the backend has it.
+        size: of the engine input, as ``WIDTHxHEIGHT``; empty: as the frames need.
+        live: play a recording as if it were a camera.
+        limit: number of scenes to give.
+        threads: of the inference; ``None`` is every core.
+
+    Raises:
+        PerceptionError: the source or the engine cannot be used, or failed on the way.
+    """
+    config = RunConfig(
+        source=str(source),
+        engine=str(engine),
+        backend=backend,
+        precision=precision,
+        size=size,
+        live=live,
+        threads=threads,
+    )
+    opened = load_engine(engine)
+    with (
+        open_source(config.source, live=live) as frames,
+        open_for(frames, opened, config) as runner,
+        Pipeline(frames, runner, opened.manifest, live=live) as pipeline,
+    ):
+        yield from pipeline.scenes(limit)

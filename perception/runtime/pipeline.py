@@ -1,0 +1,274 @@
+"""The loop: the only place with the order of the steps, and with the cut into threads.
+
+Three threads and the caller, joined by hand-overs::
+
+    [read, preprocess]  ->  [infer]  ->  [postprocess]  ->  caller: [sinks]
+
+Inference has a thread to itself, so that it is the only bottleneck. Reading and preprocessing share one, which is never waited
+for: they take a tenth of the inference. The sinks run in the caller, where windows want to be and errors are met.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.backends.base import Backend
+from perception.core.manifest import GRAPH_INPUT, EngineManifest
+from perception.core.timing import FrameTiming, LatencyReport
+from perception.core.types import Frame, Scene
+from perception.runtime.handover import Bounded, HandOver, Newest
+from perception.sinks.base import Sink, SinkGroup
+from perception.sources.base import Source
+from perception.stages.postprocess import Reading, postprocess
+from perception.stages.preprocess import Fed, preprocess
+
+logger = logging.getLogger(__name__)
+
+STALL_S = 60.0  # with nothing finished for so long, something hangs
+JOIN_S = 5.0  # a thread that has not ended by then is left behind; a network read ends by itself
+QUEUE = 2  # items between two threads of a lossless run: one in hand, one ready
+
+
+@dataclass(slots=True)
+class Job:
+    """One frame on its way through the loop, and what it cost so far."""
+
+    frame: Frame
+    fed: Fed | None = None
+    outputs: dict[str, NDArray[Any]] | None = None
+    scene: Scene | None = None
+    stages_ns: dict[str, int] = field(default_factory=dict)
+    cpu_ns: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A timed step: it reads from the job what the steps before it left there, and adds its own."""
+
+    name: str
+    run: Callable[[Job], None]
+
+    def timed(self, job: Job) -> None:
+        """Run, and note wall time and the CPU time of this thread."""
+        began_ns, began_cpu_ns = time.monotonic_ns(), time.thread_time_ns()
+        self.run(job)
+        job.cpu_ns[self.name] = time.thread_time_ns() - began_cpu_ns
+        job.stages_ns[self.name] = time.monotonic_ns() - began_ns
+
+
+class Pipeline:
+    """A source, an opened engine and sinks, run as threads. Use it once; it closes source and sinks at its end.
+
+    Args:
+        source: where frames come from.
+        backend: the opened engine; stays open.
+        manifest: of the engine.
+        sinks: where results go.
+        live: keep the newest frame and drop the others, instead of losing nothing; default: as the source is.
+        warmup: finished frames that the report leaves out.
+
+    Attributes:
+        report: the latency account so far.
+        interrupted: whether the run was stopped before its end by `interrupt`.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        backend: Backend,
+        manifest: EngineManifest,
+        sinks: Sink | None = None,
+        *,
+        live: bool | None = None,
+        warmup: int = 0,
+    ) -> None:
+        self._source = source
+        self._backend = backend
+        self._reading = Reading.of(manifest)
+        self._sinks = sinks if sinks is not None else SinkGroup()
+        self._live = source.live if live is None else live
+        self._limit: int | None = None
+        self._threads: list[threading.Thread] = []
+        self._closed = False
+        self.report = LatencyReport(warmup, first_id=0)
+        self.interrupted = False
+        # the order of the steps, by thread; "read" comes before them and "sinks" after them
+        self._groups: tuple[tuple[Step, ...], ...] = (
+            (Step("preprocess", self._preprocess),),
+            (Step("infer", self._infer),),
+            (Step("postprocess", self._postprocess),),
+        )
+        self._last = Step("sinks", self._write)
+        self._links: list[HandOver[Job]] = [
+            Newest() if self._live else Bounded(QUEUE) for _ in self._groups
+        ]
+
+    def run(self, limit: int | None = None) -> LatencyReport:
+        """Run to the end of the source, or until `limit` frames are finished.
+
+        Raises:
+            PerceptionError: from any stage, after what came before it was written and all was closed.
+        """
+        for _ in self.scenes(limit):
+            pass
+        return self.report
+
+    def scenes(self, limit: int | None = None) -> Iterator[Scene]:
+        """As `run`, but hands each scene out after the sinks have it. Ending the iteration ends the threads."""
+        self._start(limit)
+        last = self._links[-1]
+        try:
+            while limit is None or self.report.finished < limit:
+                job = last.get(STALL_S)
+                if job is None or job.scene is None:
+                    break
+                self._finish(job)
+                yield job.scene
+        except BaseException:
+            self._shut_down(failed=True)
+            raise
+        self._shut_down(failed=False)
+
+    def interrupt(self) -> None:
+        """Stop reading; what was read is finished and written. May be called from any thread or signal handler."""
+        self.interrupted = True
+        # once closing has begun, its locks may be held by the very thread that a signal interrupts here
+        if not self._closed:
+            self._source.stop()
+
+    def close(self) -> None:
+        """End the threads, close source and sinks; a second call does nothing."""
+        self._shut_down(failed=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._shut_down(failed=error is not None)
+
+    # --- the steps -------------------------------------------------------------------------------------------------
+
+    def _preprocess(self, job: Job) -> None:
+        job.fed = preprocess(job.frame, self._backend.size_wh)
+
+    def _infer(self, job: Job) -> None:
+        assert job.fed is not None  # noqa: S101 (the order of the steps is ours)
+        outputs = self._backend.infer({GRAPH_INPUT: job.fed.feed})
+        # the next call may overwrite them while this frame is still on its way
+        job.outputs = {name: np.array(array) for name, array in outputs.items()}
+
+    def _postprocess(self, job: Job) -> None:
+        assert job.fed is not None  # noqa: S101 (as above)
+        assert job.outputs is not None  # noqa: S101 (as above)
+        job.scene = postprocess(job.frame, job.outputs, job.fed.box, self._reading)
+
+    def _write(self, job: Job) -> None:
+        assert job.scene is not None  # noqa: S101 (as above)
+        self._sinks.write(job.scene)
+
+    def _finish(self, job: Job) -> None:
+        """The last step, in the caller's thread, and the account of the frame."""
+        age_ns = time.monotonic_ns() - job.frame.captured_ns
+        self._last.timed(job)
+        self.report.add(
+            FrameTiming(job.frame.frame_id, time.monotonic_ns(), age_ns, job.stages_ns, job.cpu_ns)
+        )
+
+    # --- the threads -----------------------------------------------------------------------------------------------
+
+    def _start(self, limit: int | None) -> None:
+        self._limit = limit
+        first, *others = self._groups
+        self._spawn("read", self._read, first, self._links[0])
+        for steps, inbox, outbox in zip(others, self._links, self._links[1:], strict=False):
+            self._spawn(steps[0].name, self._work, steps, inbox, outbox)
+
+    def _spawn(self, name: str, body: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(
+            target=body, args=arguments, name=f"perception-{name}", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
+
+    def _read(self, steps: Sequence[Step], outbox: HandOver[Job]) -> None:
+        """Body of the first thread: frames from the source, through the first steps."""
+        try:
+            for job in self._jobs():
+                for step in steps:
+                    step.timed(job)
+                if not outbox.put(job):
+                    break
+        except BaseException as error:  # noqa: BLE001 (carried to the caller's thread)
+            # a source that was told to stop may fail at that
+            outbox.end(None if self.interrupted else error)
+        else:
+            outbox.end()
+        finally:
+            self._source.close()
+
+    def _jobs(self) -> Iterator[Job]:
+        frames = iter(self._source)
+        count = 0
+        # a live run may need more frames than it finishes
+        while self._limit is None or self._live or count < self._limit:
+            began_ns, began_cpu_ns = time.monotonic_ns(), time.thread_time_ns()
+            frame = next(frames, None)
+            if frame is None:
+                return
+            job = Job(frame)
+            job.cpu_ns["read"] = time.thread_time_ns() - began_cpu_ns
+            # not the wait for a live frame to come: only the time since it was there
+            job.stages_ns["read"] = time.monotonic_ns() - max(began_ns, frame.captured_ns)
+            count += 1
+            yield job
+
+    @staticmethod
+    def _work(steps: Sequence[Step], inbox: HandOver[Job], outbox: HandOver[Job]) -> None:
+        """Body of the other threads: from one hand-over to the next."""
+        try:
+            # no limit of its own: the caller's wait has one, and cancels this
+            while (job := inbox.get(float("inf"))) is not None:
+                for step in steps:
+                    step.timed(job)
+                if not outbox.put(job):
+                    break
+        except BaseException as error:  # noqa: BLE001 (carried to the caller's thread)
+            outbox.end(error)
+        else:
+            outbox.end()
+        finally:
+            inbox.cancel()
+
+    def _shut_down(self, *, failed: bool) -> None:
+        """End the threads, then close the sinks. After a failure, a second one is only logged."""
+        if self._closed:
+            return
+        self._closed = True
+        self._source.stop()
+        for link in self._links:
+            link.cancel()
+        deadline = time.monotonic() + JOIN_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                logger.warning("thread %s did not end within %g s", thread.name, JOIN_S)
+        if not self._threads:
+            self._source.close()
+        try:
+            self._sinks.close()
+        except Exception as error:
+            if not failed:
+                raise
+            logger.error("closing the sinks failed too: %s", error)  # noqa: TRY400 (one line; the first is raised)

@@ -1,0 +1,153 @@
+"""One run from start to end, as the command line asks for it: opens everything, shows progress, leaves the account behind."""
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from perception.backends import DEFAULT_BACKEND, open_backend
+from perception.backends.base import Backend
+from perception.core.errors import ConfigError, OutputError
+from perception.core.geometry import choose_model_size, parse_size
+from perception.core.manifest import DEFAULT_ENGINE, GRAPH_INPUT, Engine, load_engine
+from perception.runtime.pipeline import Pipeline
+from perception.runtime.plot import plot_latency
+from perception.runtime.progress import ProgressLine, show_report
+from perception.sinks import open_sinks
+from perception.sinks.base import SinkContext
+from perception.sources import open_source
+from perception.sources.base import Source
+
+FOLDER_FPS = (
+    10.0  # at which the overlay of a recording without a rate, a folder of pictures, is played
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """What to run on what, and where results go."""
+
+    source: str  # as `open_source` takes it
+    engine: str = DEFAULT_ENGINE  # a name under engines/, or a folder
+    backend: str = DEFAULT_BACKEND
+    precision: str = "fp32"
+    size: str = ""  # of the engine input, as WIDTHxHEIGHT; empty: as the frames need
+    sinks: tuple[str, ...] = ()  # NAME=PATH; empty, with `out`: results.jsonl and overlay.mp4 there
+    live: bool | None = None  # None: live for cameras and streams, lossless for recordings
+    fps: float | None = None  # with live=True, the rate at which a recording is played
+    limit: int | None = None  # frames to finish
+    warmup: int = 10  # finished frames left out of the percentiles: caches fill in about five
+    threads: int | None = None  # of the inference; None: every core
+    out: Path | None = None  # folder for latency.json and latency.png
+
+
+def run(config: RunConfig) -> dict[str, Any]:
+    """Run the loop; progress and tables go to stderr.
+
+    Returns:
+        The closing JSON object; its ``"interrupted"`` says whether the user ended the run.
+
+    Raises:
+        PerceptionError: after everything written so far was closed cleanly.
+    """
+    if config.limit is not None and config.limit < 1:
+        raise ConfigError(f"limit: expected at least 1 frame, got {config.limit}")
+    # the loop's own threads are its parallelism; OpenCV's would take cores from the inference
+    cv2.setNumThreads(1)
+    engine = load_engine(config.engine)
+    with (
+        open_source(config.source, live=config.live, fps=config.fps) as source,
+        open_for(source, engine, config) as backend,
+    ):
+        context = SinkContext(
+            engine.manifest.box_classes, engine.manifest.map_classes, _rate(source)
+        )
+        sinks = open_sinks(_sink_specs(config), context)
+        with Pipeline(
+            source, backend, engine.manifest, sinks, live=config.live, warmup=config.warmup
+        ) as pipeline:
+            progress = ProgressLine(source.length if config.limit is None else config.limit)
+            with progress, _interruptible(pipeline):
+                for scene in pipeline.scenes(config.limit):
+                    progress.show(scene, pipeline.report)
+        summary = {
+            **pipeline.report.summary(),
+            "backend": backend.name,
+            "precision": backend.precision,
+            "device": backend.device,
+            "engine": engine.manifest.name,
+            "source": source.name,
+            "size_wh": list(backend.size_wh),
+            "live": source.live,
+            "interrupted": pipeline.interrupted,
+        }
+    show_report(pipeline.report)
+    if config.out is not None:
+        _leave_account(config.out, summary, pipeline)
+    return summary
+
+
+def open_for(source: Source, engine: Engine, config: RunConfig) -> Backend:
+    """Open the engine at the size that the frames of a source need, and run it once, so that it is warm."""
+    manifest = engine.manifest
+    size_wh = (
+        parse_size(config.size)
+        if config.size
+        else choose_model_size(source.size_wh, manifest.max_pixels)
+    )
+    backend = open_backend(
+        config.backend, engine, size_wh, precision=config.precision, threads=config.threads
+    )
+    backend.infer({GRAPH_INPUT: np.zeros((1, size_wh[1], size_wh[0], 3), np.uint8)})
+    return backend
+
+
+def _rate(source: Source) -> float | None:
+    return source.fps or (None if source.live else FOLDER_FPS)
+
+
+def _sink_specs(config: RunConfig) -> tuple[str, ...]:
+    if config.sinks or config.out is None:
+        return config.sinks
+    return (f"jsonl={config.out / 'results.jsonl'}", f"overlay={config.out / 'overlay.mp4'}")
+
+
+@contextmanager
+def _interruptible(pipeline: Pipeline) -> Iterator[None]:
+    """Within: the first Ctrl-C (or SIGTERM) lets the run end and write everything, the second one raises."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if pipeline.interrupted:
+            signal.default_int_handler(number, _frame)
+        pipeline.interrupt()
+
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _leave_account(out: Path, summary: dict[str, Any], pipeline: Pipeline) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(summary, indent=2)
+        (out / "latency.json").write_text(text + "\n", encoding="utf-8")
+        plot_latency(
+            pipeline.report, out / "latency.png", f"{summary['engine']}, {summary['device']}"
+        )
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error

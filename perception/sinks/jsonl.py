@@ -1,0 +1,83 @@
+"""Results as JSON lines: one object a frame, units in the keys. A line that was written survives a kill."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from perception.core.errors import OutputError
+from perception.core.types import Float32, Scene
+from perception.sinks.base import Sink, SinkContext
+
+
+class JsonlSink(Sink):
+    """Writes a file, or adds nothing to it where no frame came.
+
+    Args:
+        path: of the file; it is replaced.
+        context: names of the classes.
+
+    Raises:
+        OutputError: the file cannot be made.
+    """
+
+    def __init__(self, path: Path, context: SinkContext) -> None:
+        self._path = path
+        self._classes = context.box_classes
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # line by line to the system: what it has, a kill of this process cannot take back
+            self._file = path.open("w", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def write(self, scene: Scene) -> None:
+        """Write one line."""
+        line = json.dumps(scene_record(scene, self._classes), separators=(",", ":"))
+        try:
+            self._file.write(line + "\n")
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        try:
+            self._file.close()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self._path}: writing stopped: {error.strerror}; lines before it are kept"
+        )
+
+
+def scene_record(scene: Scene, box_classes: tuple[str, ...]) -> dict[str, Any]:
+    """One result as plain values: times in s, ns and ms as their keys say, places in px of the frame."""
+    frame, found = scene.frame, scene.detections
+    now_ns = time.monotonic_ns()
+    boxes = zip(
+        _rounded(found.boxes_xyxy, 2),
+        found.scores.tolist(),
+        found.class_ids.tolist(),
+        strict=True,
+    )
+    return {
+        "frame_id": frame.frame_id,
+        "stream_s": frame.stream_s,
+        "captured_ns": frame.captured_ns,
+        "finished_ns": scene.finished_ns,
+        "age_ms": round((now_ns - frame.captured_ns) / 1e6, 3),
+        "size_wh_px": list(frame.size_wh),
+        "boxes": [
+            {"xyxy_px": xyxy, "class": box_classes[class_id], "score": round(score, 4)}
+            for xyxy, score, class_id in boxes
+        ],
+        "road_outline_px": [_rounded(polygon, 1) for polygon in scene.road_outline],
+    }
+
+
+def _rounded(points: Float32, digits: int) -> list[list[float]]:
+    # in float64: rounded float32 would be written with all their digits
+    rounded: list[list[float]] = points.astype(float).round(digits).tolist()
+    return rounded

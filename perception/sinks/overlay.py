@@ -1,0 +1,119 @@
+"""What was seen, drawn onto the frame. Pure drawing: knows nothing of files or windows."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from perception.core.labels import MAP_CLASSES, PALETTE_BGR
+from perception.core.types import Scene, UInt8
+
+TINTED = ("road", "vehicle", "pedestrian", "cyclist")  # the rest stays as the camera saw it
+TINT = 0.45  # share of the class colour in a tinted pixel
+BOXES_BGR = ((255, 176, 0), (60, 76, 255), (0, 215, 255), (120, 220, 60))  # by box class, in turn
+TEXT_BGR = (255, 255, 255)
+BACK_BGR = (24, 24, 24)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+REFERENCE_HEIGHT_PX = (
+    480.0  # text and lines keep their size up to here, and grow with the frame above
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Style:
+    """Tables that turn class numbers into colours; made once a run.
+
+    Attributes:
+        box_classes: names of the box classes.
+        colours: ``uint8[256, 1, 3]``, BGR of each map class.
+        tinted: ``uint8[256]``, 255 where a map class is tinted.
+    """
+
+    box_classes: tuple[str, ...]
+    colours: UInt8 = field(repr=False)
+    tinted: UInt8 = field(repr=False)
+
+
+def build_style(box_classes: tuple[str, ...], map_classes: tuple[str, ...]) -> Style:
+    """The colours for an engine's classes; those that this project's palette does not know are not tinted."""
+    colours = np.zeros((256, 1, 3), np.uint8)
+    tinted = np.zeros(256, np.uint8)
+    for index, name in enumerate(map_classes):
+        if name in MAP_CLASSES:
+            colours[index, 0] = PALETTE_BGR[MAP_CLASSES.index(name)]
+            tinted[index] = 255 * (name in TINTED)
+    return Style(box_classes, colours, tinted)
+
+
+def draw_scene(scene: Scene, style: Style, caption: str = "") -> UInt8:
+    """A copy of the frame with road and objects tinted, boxes with class and score, the outline, and a caption.
+
+    Args:
+        scene: what to draw.
+        style: of the engine's classes.
+        caption: one line, top left.
+
+    Returns:
+        ``uint8[H, W, 3]``, BGR.
+    """
+    canvas = _tint(scene, style)
+    scale = max(1.0, scene.frame.image.shape[0] / REFERENCE_HEIGHT_PX)
+    line_px = max(1, round(1.5 * scale))
+    polygons = [np.round(p - 0.5).astype(np.int32) for p in scene.road_outline]
+    cv2.polylines(canvas, polygons, isClosed=True, color=TEXT_BGR, thickness=line_px)
+    found = scene.detections
+    # the best last, so that it is on top
+    for (x1, y1, x2, y2), score, class_id in zip(
+        found.boxes_xyxy[::-1].round().astype(int).tolist(),
+        found.scores[::-1].tolist(),
+        found.class_ids[::-1].tolist(),
+        strict=True,
+    ):
+        colour = BOXES_BGR[class_id % len(BOXES_BGR)]
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, line_px)
+        _label(canvas, f"{style.box_classes[class_id]} {score:.2f}", (x1, y1), colour, 0.45 * scale)
+    if caption:
+        _label(canvas, caption, (0, 0), BACK_BGR, 0.5 * scale)
+    return canvas
+
+
+def _tint(scene: Scene, style: Style) -> UInt8:
+    image = scene.frame.image
+    colours = cv2.applyColorMap(scene.class_map, style.colours)
+    mixed = cv2.addWeighted(image, 1.0 - TINT, colours, TINT, 0.0)
+    where = cv2.LUT(scene.class_map, style.tinted)
+    return cv2.copyTo(mixed, where, image.copy())  # type: ignore[return-value]  # uint8 stays uint8
+
+
+def _label(
+    canvas: UInt8, text: str, corner: tuple[int, int], back: tuple[int, int, int], size: float
+) -> None:
+    """Text on a bar above the corner, or below it where there is no room above."""
+    thickness = max(1, round(size))
+    (width, height), below = cv2.getTextSize(text, FONT, size, thickness)
+    bar = height + below + 2
+    x = max(0, min(corner[0], canvas.shape[1] - width))
+    top = corner[1] - bar if corner[1] >= bar else corner[1]
+    cv2.rectangle(canvas, (x, top), (x + width, top + bar), back, cv2.FILLED)
+    cv2.putText(canvas, text, (x, top + height + 1), FONT, size, TEXT_BGR, thickness, cv2.LINE_AA)
+
+
+class Caption:
+    """The running line of an overlay: frame, age of the result, results a second."""
+
+    def __init__(self) -> None:
+        self._last_ns: int | None = None
+        self._interval_ns: float = 0.0
+
+    def text(self, scene: Scene, now_ns: int) -> str:
+        """The line for this scene, at `now_ns` of `time.monotonic_ns`."""
+        if self._last_ns is not None:
+            interval_ns = now_ns - self._last_ns
+            # a running mean over about ten results
+            self._interval_ns += (interval_ns - self._interval_ns) * (
+                0.1 if self._interval_ns else 1.0
+            )
+        self._last_ns = now_ns
+        fps = f"{1e9 / self._interval_ns:.1f} fps" if self._interval_ns else "- fps"
+        age_ms = (now_ns - scene.frame.captured_ns) / 1e6
+        return f"frame {scene.frame.frame_id}  age {age_ms:.0f} ms  {fps}"

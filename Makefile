@@ -105,7 +105,7 @@ constraints: .venv/.installed ## write the versions installed in .venv into cons
 
 clean: ## remove caches and the demo's results
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage build runs/demo
-	find perception tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	find perception tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## also remove the environments; other runs stay
 	rm -rf .venv .venv-demo .venv-np1 perception.egg-info

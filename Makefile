@@ -96,12 +96,8 @@ format: .venv/.installed ## format and fix what can be fixed
 	$(DEV)/ruff format .
 	$(DEV)/ruff check --fix .
 
-# torch, its CUDA wheels and TensorRT are pinned in pyproject.toml; NumPy and OpenCV stay free for both NumPy lines
 constraints: .venv/.installed ## write the versions installed in .venv into constraints.txt
-	$(DEV)/python -m pip freeze --exclude-editable \
-	  | grep -viE '^(cuda|nvidia|opencv|tensorrt|efficientnet-lite0|numpy=|pip=|setuptools=|torch=|torchvision=|triton=)' \
-	  | { echo "# Tested versions; written by: make constraints"; sort -f; } > constraints.new
-	mv constraints.new constraints.txt
+	$(DEV)/python tools/write_constraints.py constraints.txt
 
 clean: ## remove caches and the demo's results
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage build runs/demo

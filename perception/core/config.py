@@ -57,23 +57,21 @@ def parse_assignments(assignments: Iterable[str]) -> Table:
     return table
 
 
-def _forbid_extras(schema: Any) -> None:  # noqa: ANN401 (any type can stand in an annotation)
-    for nested in getattr(schema, "__args__", ()):
-        _forbid_extras(nested)
-    if is_dataclass(schema) and "__pydantic_config__" not in vars(schema):
-        schema.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[union-attr]  # a class
-        for hint in get_type_hints(schema).values():
-            _forbid_extras(hint)
+def _strict_adapter(schema: Any) -> TypeAdapter[Any]:  # noqa: ANN401 (a dataclass type)
+    # pydantic takes the configuration of a plain dataclass only from here; those nested in it inherit it
+    if "__pydantic_config__" not in vars(schema):
+        schema.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+    return TypeAdapter(schema)
 
 
 def build_config(schema: type[T], table: Mapping[str, Any], origin: str) -> T:
     """Make the dataclass `schema` from a table; `origin` names the table in the message of a `ConfigError`."""
-    _forbid_extras(schema)
     try:
         # through JSON mode, in which a strict list may fill a tuple
-        return TypeAdapter(schema).validate_json(adapter_json(table))
+        config: T = _strict_adapter(schema).validate_json(adapter_json(table))
     except ValidationError as error:
         raise ConfigError(f"{origin}: {_explain(schema, error.errors()[0])}") from error
+    return config
 
 
 def _explain(schema: Any, first: ErrorDetails) -> str:  # noqa: ANN401 (a dataclass type)

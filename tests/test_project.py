@@ -1,6 +1,7 @@
 """Rules of the project that no other tool checks: sizes, links, leftovers, and what importing costs."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -84,6 +85,39 @@ def test_importing_perception_imports_nothing_heavy():
         "typer",
     }
     assert heavy & set(json.loads(done.stdout)) == set()
+
+
+def _help(*command):
+    done = subprocess.run(
+        [sys.executable, "-m", "perception", *command, "--help"],
+        check=True, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1"},
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_every_command_and_option_that_the_texts_name_exists():
+    used = {}
+    for text in map(_text, ("README.md", "CONTRIBUTING.md", "engines/README.md", "Makefile")):
+        for command, rest in re.findall(
+            r"(?:`|/|^ *)perception ([a-z]+)([^`\n#]*)", text, re.MULTILINE
+        ):
+            used.setdefault(command, set()).update(re.findall(r"--[a-z][a-z-]*", rest))
+    assert {"run", "train", "evaluate", "export", "verify", "bench", "doctor"} <= set(used)
+    listed = _help()
+    assert [command for command in used if not re.search(rf"\b{command}\b", listed)] == []
+    for command, options in used.items():
+        known = _help(command) if options - {"--help"} else "--help"
+        assert [option for option in options if option not in known] == [], command
+
+
+def test_the_pinned_versions_leave_free_what_is_pinned_or_tested_elsewhere():
+    lines = [line for line in _text("constraints.txt").splitlines() if not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9.-]+==[\w.]+", line)] == []
+    names = {line.partition("==")[0] for line in lines}
+    assert (
+        names & {"numpy", "opencv-python", "perception", "torch", "torchvision", "triton"} == set()
+    )
+    assert {"onnxruntime", "pytest", "torchmetrics"} <= names
 
 
 def test_every_file_that_the_licence_names_is_there():

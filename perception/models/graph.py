@@ -123,7 +123,8 @@ def fast_nms(boxes_xyxy: Tensor, class_ids: Tensor, iou: float) -> Tensor:
 def masked_argmax(logits: Tensor, mask: Tensor | None) -> Tensor:
     """The class of each pixel; where the mask is false road cannot win and the next best class does.
 
-    Road against the best of the others is the same as arg-max over all, and makes the mask one more condition.
+    The road plane is written back by an indexed put on the leading axes: it becomes one ScatterND, which runtimes do in place,
+    so that the mask costs a pass over one plane instead of over all of them.
 
     Args:
         logits: ``float[N, C, H, W]``.
@@ -132,13 +133,11 @@ def masked_argmax(logits: Tensor, mask: Tensor | None) -> Tensor:
     Returns:
         ``uint8[N, H, W]``.
     """
-    if mask is None:
-        return logits.argmax(dim=1).to(torch.uint8)
-    others = torch.cat((logits[:, :ROAD], logits[:, ROAD + 1 :]), dim=1)
-    best, index = others.max(dim=1)
-    index = index + (index >= ROAD).to(index.dtype)
-    is_road = (logits[:, ROAD] > best) & mask
-    return torch.where(is_road, ROAD, index).to(torch.uint8)
+    if mask is not None:
+        frames = torch.arange(logits.shape[0], device=logits.device)
+        road = torch.where(mask, logits[:, ROAD], torch.finfo(logits.dtype).min)
+        logits = logits.index_put((frames, torch.full_like(frames, ROAD)), road)
+    return logits.argmax(dim=1).to(torch.uint8)
 
 
 def road_score(logits: Tensor) -> Tensor:

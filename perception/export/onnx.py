@@ -1,0 +1,206 @@
+"""From a trained network to an engine folder: ONNX with everything in the graph, weights, manifest."""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import nn
+from torch.export import Dim
+
+from perception.core.config import build_config, dump_config
+from perception.core.errors import ConfigError, InputError, OutputError
+from perception.core.geometry import SIZE_MULTIPLE
+from perception.core.labels import BOX_CLASSES, MAP_CLASSES
+from perception.core.manifest import (
+    GRAPH_INPUT,
+    ONNX_FILE,
+    WEIGHTS_FILE,
+    Engine,
+    EngineManifest,
+    TensorSpec,
+    load_engine,
+    sha256,
+    write_manifest,
+)
+from perception.models.graph import InferenceGraph
+from perception.models.weights import Weights, build_network, load_network, save_weights, shippable
+from perception.training.config import TrainConfig
+
+logger = logging.getLogger(__name__)
+
+OPSET = 18  # read by TensorRT 10.3 and later
+FREE_AXES = ("batch", "height", "width")
+MAX_BATCH = 64
+EXAMPLE_HW = (96, 160)  # of the frame that the graph is traced with; it holds for any size
+
+LICENCES = {
+    "camvid": "CamVid (CC BY-NC 4.0)",
+    "kitti_object": "KITTI object (CC BY-NC-SA 3.0)",
+    "kitti_road": "KITTI road (CC BY-NC-SA 3.0)",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """What an export may choose.
+
+    Attributes:
+        score_threshold: boxes below it are not shown, in [0, 1].
+        max_pixels: larger frames are scaled down to this many px unless a size is asked for: KITTI's size by default.
+        evaluation: with the outputs that an evaluation needs, ``road_score`` and ``class_map_unmasked``.
+    """
+
+    score_threshold: float = 0.4
+    max_pixels: int = 1248 * 384
+    evaluation: bool = False
+
+
+def read_checkpoint(path: Path) -> tuple[TrainConfig, Weights]:
+    """The configuration and the weights of a checkpoint of `perception.training`.
+
+    Raises:
+        InputError: missing, damaged, or not such a checkpoint.
+    """
+    try:
+        checkpoint: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        config = build_config(TrainConfig, checkpoint["hyper_parameters"], str(path))
+        prefix = "model."
+        weights = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in checkpoint["state_dict"].items()
+            if name.startswith(prefix)
+        }
+    except (OSError, RuntimeError, KeyError, TypeError, ConfigError) as error:
+        raise InputError(f"{path}: not a checkpoint of this project: {error}") from error
+    return config, weights
+
+
+def export_checkpoint(checkpoint: Path, folder: Path, options: ExportOptions) -> Engine:
+    """Write the engine folder of a checkpoint: ``model.onnx``, ``weights.safetensors``, ``manifest.json``."""
+    config, weights = read_checkpoint(checkpoint)
+    stored = shippable(weights)
+    network = build_network(config.model, stored)
+    trained_on = tuple(LICENCES.get(entry.name, entry.name) for entry in config.data.sets)
+    graph = InferenceGraph(network, config.graph, options.evaluation)
+    return _write(graph, stored, folder, options, dump_config(config), trained_on)
+
+
+def export_variant(
+    engine: Engine, folder: Path, *, evaluation: bool, mask: str | None = None
+) -> Engine:
+    """Write another graph of the same weights, for example with the outputs that an evaluation needs.
+
+    Args:
+        engine: whose weights are taken.
+        folder: of the new engine.
+        evaluation: with ``road_score`` and ``class_map_unmasked``.
+        mask: another form of the box mask.
+    """
+    network, graph_config = load_network(engine)
+    graph_table = dump_config(graph_config) | ({"mask": mask} if mask else {})
+    graph_config = build_config(type(graph_config), graph_table, "graph")
+    manifest = engine.manifest
+    options = ExportOptions(
+        score_threshold=manifest.score_threshold,
+        max_pixels=manifest.max_pixels,
+        evaluation=evaluation,
+    )
+    graph = InferenceGraph(network, graph_config, evaluation)
+    config = {**manifest.config, "graph": graph_table}
+    return _write(
+        graph, shippable(network.state_dict()), folder, options, config, manifest.trained_on
+    )
+
+
+def _write(
+    graph: InferenceGraph,
+    weights: Weights,
+    folder: Path,
+    options: ExportOptions,
+    config: Mapping[str, Any],
+    trained_on: tuple[str, ...],
+) -> Engine:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_weights(folder / WEIGHTS_FILE, weights)
+        model = to_onnx(graph)
+        (folder / ONNX_FILE).write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot write the engine: {error.strerror}") from error
+    packages = ("torch", "onnx", "onnxscript", "timm")
+    manifest = EngineManifest(
+        name=folder.name,
+        inputs=_specs(model.graph.input),
+        outputs=_specs(model.graph.output),
+        box_classes=BOX_CLASSES,
+        map_classes=MAP_CLASSES,
+        mask_form=graph.config.mask,
+        mask_threshold=graph.config.mask_threshold,
+        score_threshold=options.score_threshold,
+        max_pixels=options.max_pixels,
+        onnx_sha256=sha256(folder / ONNX_FILE),
+        weights_sha256=sha256(folder / WEIGHTS_FILE),
+        task=graph.model.config.task,
+        trained_on=trained_on,
+        versions={name: version(name) for name in packages},
+        created=datetime.now(UTC).date().isoformat(),
+        config=config,
+    )
+    write_manifest(folder, manifest)
+    return load_engine(folder)
+
+
+def to_onnx(graph: nn.Module) -> onnx.ModelProto:
+    """Trace the graph with free batch, height and width (multiples of 32) and name its axes."""
+    frame = torch.zeros((2, *EXAMPLE_HW, 3), dtype=torch.uint8)
+    names = list(graph.eval()(frame))
+    multiple = SIZE_MULTIPLE
+    axes = {
+        0: Dim(FREE_AXES[0], min=1, max=MAX_BATCH),
+        1: multiple * Dim("rows", min=1, max=256),
+        2: multiple * Dim("columns", min=1, max=256),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            graph,
+            (frame,),
+            input_names=[GRAPH_INPUT],
+            output_names=names,
+            opset_version=OPSET,
+            dynamic_shapes=({**axes},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    model: onnx.ModelProto = program.model_proto  # type: ignore[union-attr]  # a program, since dynamo=True
+    _name_axes(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _name_axes(model: onnx.ModelProto) -> None:
+    """Give the free axes of inputs and outputs plain names; the exporter leaves expressions such as ``32*rows``."""
+    del model.graph.value_info[:]
+    batch, height, width = FREE_AXES
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if not dim.HasField("dim_value"):
+                dim.dim_param = (batch, height, width)[axis]
+
+
+def _specs(values: Any) -> dict[str, TensorSpec]:  # noqa: ANN401 (a protobuf container)
+    specs = {}
+    for value in values:
+        tensor = value.type.tensor_type
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+        shape = tuple(d.dim_value if d.HasField("dim_value") else -1 for d in tensor.shape.dim)
+        specs[value.name] = TensorSpec(dtype, shape)
+    return specs

@@ -73,7 +73,7 @@ class BoxScores:
         self._found: list[dict[str, Any]] = []
 
     def add(self, labels: LabelledBoxes, detections: Detections) -> None:
-        """Take in one frame; the detections unthresholded."""
+        """Take in one frame; the detections unthresholded. Those of score 0 are the graph's spare rows, not boxes."""
         self._frames += 1
         asked = [i for i in labels.boxed_classes if i in self._ids]
         truth = np.isin(labels.class_ids, asked)
@@ -85,7 +85,7 @@ class BoxScores:
                 {**self._entry(box, class_id), "id": number, "area": width * height, "iscrowd": 0}
             )
         found_ids = self._ids[detections.class_ids]
-        keep = np.isin(found_ids, asked)
+        keep = np.isin(found_ids, asked) & (detections.scores > 0)
         keep &= judged_boxes(
             detections.boxes_xyxy, found_ids, (boxes, class_ids), unjudged=labels.unjudged
         )

@@ -218,7 +218,12 @@ def resample(image: UInt8, points_px: Float32, *, linear: bool, border: int = 0)
 
 def load_camera(path: Path) -> Camera:
     """Read a camera file; raise `ConfigError` where it is missing, incomplete or has unknown keys."""
-    return build_config(Camera, read_toml(path), str(path))
+    table = read_toml(path)
+    try:
+        return build_config(Camera, table, str(path))
+    except ConfigError as error:
+        told = str(error)
+        raise ConfigError(told if told.startswith(str(path)) else f"{path}: {told}") from error
 
 
 def camera_from_projection(

@@ -64,11 +64,11 @@ class GraphResult:
             "road_score": (self.road_score, np.uint8),
             "box_mask": (self.box_mask, np.bool_),
         }
-        given = {name: pair for name, pair in maps.items() if pair[0] is not None}
-        shapes = [array.shape for array, _ in given.values() if array is not None]
-        for name, (array, dtype) in given.items():
+        shape: tuple[int | None, ...] = (None, None)
+        for name, (array, dtype) in maps.items():
             if array is not None:
-                check_array(f"GraphResult.{name}", array, dtype, shapes[0])
+                check_array(f"GraphResult.{name}", array, dtype, shape)
+                shape = array.shape
 
 
 class _Maps:

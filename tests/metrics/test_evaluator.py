@@ -1,0 +1,232 @@
+"""The evaluator: which figures which labels allow, with and without the mask, under stable names."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from perception.core.camera import Camera
+from perception.core.labels import BOX_CLASSES, IGNORE, MAP_CLASSES, ROAD, VEHICLE, map_id
+from perception.core.types import Detections
+from perception.datasets import DATASETS, open_dataset
+from perception.metrics.evaluator import Evaluator, GraphResult
+
+NOT_ROAD = map_id("not_road")
+SKY = MAP_CLASSES.index("sky")
+SHAPE = (6, 8)
+CAMERA = Camera(
+    width_px=8, height_px=6, fx_px=6.0, fy_px=6.0, cx_px=3.5, cy_px=0.5, height_m=5.0
+)  # fmt: skip
+BOX = np.array([[1, 1, 4, 4]], np.float32)
+CURVE = {"maxf", "ap", "precision", "recall", "fpr", "fnr", "threshold"}
+VIEWS = {f"road_{name}_{view}" for name in CURVE for view in ("image", "bev")}
+IMAGE = {name for name in VIEWS if name.endswith("_image")}
+ROAD_FIGURES = {"road_iou", "road_precision", "road_recall", "road_f1"}
+COUNTS = {"frames", "frames_map", "frames_bev", "frames_boxes"}
+
+
+def sample(class_map=None, boxes=None, camera=None):
+    return SimpleNamespace(class_map=class_map, boxes=boxes, camera=camera)
+
+
+def box_labels():
+    return SimpleNamespace(
+        boxes_xyxy=BOX,
+        class_ids=np.zeros(1, np.int64),
+        boxed_classes=(0, 1, 2),
+        unjudged=np.zeros(SHAPE, np.bool_),
+    )
+
+
+def detections():
+    return Detections(BOX, np.ones(1, np.float32), np.zeros(1, np.int64))
+
+
+def columns(left, right):
+    """A map of two halves."""
+    class_map = np.full(SHAPE, right, np.uint8)
+    class_map[:, : SHAPE[1] // 2] = left
+    return class_map
+
+
+def figures(*pairs):
+    evaluator = Evaluator(MAP_CLASSES, BOX_CLASSES)
+    for labels, outputs in pairs:
+        evaluator.update(labels, outputs)
+    return evaluator.compute()
+
+
+def result(**maps):
+    return GraphResult(**{"detections": None, "class_map": None, **maps})
+
+
+CLASSES = columns(ROAD, VEHICLE)
+GROUPS = columns(ROAD, NOT_ROAD)
+SCORE = np.where(CLASSES == ROAD, 255, 0).astype(np.uint8)
+
+
+def test_all_classes_give_every_figure_of_maps():
+    got = figures(
+        (
+            sample(CLASSES, box_labels(), CAMERA),
+            result(class_map=CLASSES, detections=detections(), road_score=SCORE),
+        )
+    )
+    want = {"miou", "iou/road", "iou/vehicle", "vehicle_called_road", *ROAD_FIGURES}
+    masked = {name for name in got if not name.startswith(("ap50", "frames"))} - {
+        f"{name}_unmasked" for name in VIEWS
+    }
+    assert masked == want
+    assert {name for name in got if name.endswith("_unmasked")} == {f"{n}_unmasked" for n in VIEWS}
+    assert {"ap50", "ap50/vehicle", "ap50_95", "ap50_95/vehicle"} <= set(got)
+    assert {name: got[name] for name in COUNTS} == dict.fromkeys(COUNTS, 1)
+
+
+def test_road_labels_alone_give_the_road_figures_alone():
+    got = figures(
+        (sample(GROUPS), result(class_map=CLASSES, class_map_unmasked=CLASSES, road_score=SCORE))
+    )
+    names = ROAD_FIGURES | IMAGE
+    assert set(got) == names | {f"{name}_unmasked" for name in names} | COUNTS
+    assert got["road_iou"] == got["road_maxf_image"] == got["road_ap_image"] == 1.0
+
+
+def test_boxes_alone_give_the_figures_of_boxes_alone():
+    got = figures((sample(boxes=box_labels()), result(class_map=CLASSES, detections=detections())))
+    assert set(got) - COUNTS == {"ap50", "ap50/vehicle", "ap50_95", "ap50_95/vehicle"}
+    assert got["ap50_95"] == pytest.approx(1.0)
+    assert (got["frames_map"], got["frames_boxes"]) == (0, 1)
+
+
+def test_a_network_without_a_head_leaves_its_figures_out():
+    labels = sample(CLASSES, box_labels())
+    assert "ap50" not in figures((labels, result(class_map=CLASSES)))
+    assert "miou" not in figures((labels, result(detections=detections())))
+
+
+def test_every_value_is_a_plain_number():
+    got = figures((sample(CLASSES, box_labels()), result(class_map=CLASSES, road_score=SCORE)))
+    assert {type(value) for value in got.values()} == {float}
+
+
+def test_with_and_without_the_mask_are_counted_apart():
+    without = np.full(SHAPE, ROAD, np.uint8)
+    got = figures(
+        (sample(CLASSES), result(class_map=CLASSES, class_map_unmasked=without))
+    )  # fmt: skip
+    assert got["miou"] == got["road_iou"] == 1.0
+    assert got["road_iou_unmasked"] == 0.5
+    assert got["miou_unmasked"] == 0.25
+    assert (got["iou_unmasked/road"], got["iou_unmasked/vehicle"]) == (0.5, 0.0)
+    assert (got["vehicle_called_road"], got["vehicle_called_road_unmasked"]) == (0.0, 1.0)
+
+
+def test_the_score_is_masked_where_the_mask_took_the_road_away():
+    score = np.full(SHAPE, 200, np.uint8)
+    got = figures(
+        (
+            sample(GROUPS, camera=CAMERA),
+            result(
+                class_map=columns(ROAD, SKY),
+                class_map_unmasked=np.full(SHAPE, ROAD, np.uint8),
+                road_score=score,
+            ),
+        )
+    )
+    assert got["road_maxf_image"] == got["road_maxf_bev"] == 1.0
+    assert got["road_maxf_image_unmasked"] == pytest.approx(2 / 3)
+
+
+def test_a_given_mask_masks_the_score_wherever_it_is_zero():
+    score = np.full(SHAPE, 60, np.uint8)  # below a half: the class map says sky with and without
+    sky = np.full(SHAPE, SKY, np.uint8)
+    maps = {"class_map": sky, "class_map_unmasked": sky, "road_score": score}
+    mask = columns(1, 0).astype(np.bool_)
+    assert figures((sample(GROUPS), result(**maps)))["road_maxf_image"] == pytest.approx(2 / 3)
+    assert figures((sample(GROUPS), result(**maps, box_mask=mask)))["road_maxf_image"] == 1.0
+
+
+def test_a_score_without_mask_or_unmasked_map_has_no_masked_figures():
+    got = figures((sample(GROUPS), result(class_map=CLASSES, road_score=SCORE)))
+    assert "road_maxf_image" not in got
+    assert got["road_maxf_image_unmasked"] == 1.0
+
+
+def test_ignored_pixels_change_no_figure():
+    labels, predicted = CLASSES.copy(), CLASSES.copy()
+    labels[:2] = IGNORE
+    predicted[:2] = SKY
+    got = figures((sample(labels), result(class_map=predicted)))
+    assert got["miou"] == 1.0
+
+
+def test_frames_of_different_sizes_and_labels_mix():
+    small = np.full((2, 2), ROAD, np.uint8)
+    got = figures(
+        (sample(CLASSES), result(class_map=CLASSES)),
+        (sample(small), result(class_map=small)),
+        (sample(), result(class_map=small)),
+    )
+    assert (got["frames"], got["frames_map"]) == (3, 2)
+    assert got["miou"] == 1.0
+
+
+def test_classes_that_the_engine_does_not_know_are_not_held_against_it():
+    evaluator = Evaluator(("road", "not_road"), BOX_CLASSES)
+    evaluator.update(
+        sample(CLASSES), result(class_map=np.where(CLASSES == ROAD, 0, 1).astype("u1"))
+    )
+    got = evaluator.compute()
+    assert got["road_iou"] == got["miou"] == 1.0
+    assert "iou/vehicle" not in got
+
+
+def test_no_frame_gives_no_figure_but_the_count():
+    assert Evaluator(MAP_CLASSES, BOX_CLASSES).compute() == dict.fromkeys(COUNTS, 0)
+
+
+@pytest.mark.parametrize(
+    "maps",
+    [
+        pytest.param({"class_map": np.zeros(SHAPE, np.int64)}, id="type"),
+        pytest.param({"class_map": CLASSES, "road_score": CLASSES[:2]}, id="other size"),
+        pytest.param({"box_mask": np.zeros(SHAPE, np.uint8)}, id="mask is not bool"),
+        pytest.param({"class_map": np.zeros(5, np.uint8)}, id="no map"),
+    ],
+)
+def test_outputs_that_are_no_maps_of_one_frame_are_refused(maps):
+    with pytest.raises(ValueError, match="GraphResult"):
+        result(**maps)
+
+
+def truth_as_result(labels):
+    """What a network would give that knows the labels."""
+    maps = {}
+    if labels.class_map is not None:
+        class_map = np.where(labels.class_map == IGNORE, SKY, labels.class_map).astype(np.uint8)
+        class_map[class_map == NOT_ROAD] = SKY
+        score = np.where(class_map == ROAD, 255, 0).astype(np.uint8)
+        maps = {"class_map": class_map, "class_map_unmasked": class_map, "road_score": score}
+    boxes = None
+    if labels.boxes is not None:
+        ones = np.ones(len(labels.boxes.boxes_xyxy), np.float32)
+        boxes = Detections(labels.boxes.boxes_xyxy, ones, labels.boxes.class_ids)
+    return result(detections=boxes, **maps)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_labels_of_real_frames_as_results_score_one(name):
+    dataset = open_dataset(name, "val")
+    samples = [dataset[i] for i in range(0, len(dataset), len(dataset) // 4)]
+    got = figures(*((labels, truth_as_result(labels)) for labels in samples))
+    assert got["frames"] == len(samples)
+    wrong = ("fpr", "fnr", "called_road", "threshold", "frames")
+    judged = {k: v for k, v in got.items() if not any(word in k for word in wrong)}
+    assert judged == pytest.approx(dict.fromkeys(judged, 1.0))
+    expected = {
+        "camvid": {"miou", "road_iou", "ap50", "iou/road", "road_maxf_image"},
+        "kitti_road": {"road_iou", "road_maxf_image", "road_maxf_bev", "road_ap_bev_unmasked"},
+        "kitti_object": {"ap50", "ap50_95/vehicle"},
+    }
+    assert expected.get(name, set()) <= set(judged)

@@ -1,0 +1,106 @@
+import json
+
+import numpy as np
+import pytest
+
+from perception.core.errors import EngineError, InputError
+from perception.core.labels import ROAD
+from perception.export import parity
+from perception.export.parity import Parity, Tolerance, match_boxes, verify
+
+
+def make_outputs(
+    boxes=((10, 10, 30, 30), (50, 10, 70, 30)), scores=(0.9, 0.5), class_ids=(0, 1), road=50
+):
+    class_map = np.zeros((1, 10, 10), np.uint8)
+    class_map.ravel()[:road] = ROAD
+    return {
+        "boxes_xyxy": np.array([boxes], np.float32).reshape(1, -1, 4),
+        "scores": np.array([scores], np.float32),
+        "class_ids": np.array([class_ids], np.int32),
+        "class_map": class_map,
+    }
+
+
+def compared(want, got):
+    result = Parity("onnxruntime", "fp32")
+    result.add("frame", want, got, threshold=0.4)
+    return result
+
+
+def test_equal_outputs_have_no_difference():
+    figures = compared(make_outputs(), make_outputs()).figures()
+    assert figures["ok"]
+    assert (figures["equal_pixels"], figures["road_iou"], figures["matched_boxes"]) == (1, 1, 1)
+    assert (figures["box_px"], figures["score"]) == (0, 0)
+
+
+def test_swapped_near_equal_scores_are_no_difference():
+    swapped = make_outputs(((50, 10, 70, 30), (10, 10, 30, 30)), (0.5, 0.9), (1, 0))
+    assert compared(make_outputs(), swapped).figures()["ok"]
+
+
+@pytest.mark.parametrize(
+    ("got", "words"),
+    [
+        pytest.param(
+            make_outputs(((10, 10, 31, 30), (50, 10, 70, 30))),
+            "box difference, px 1",
+            id="moved box",
+        ),
+        pytest.param(make_outputs(class_ids=(0, 2)), "matched boxes 0.5", id="other class"),
+        pytest.param(make_outputs(road=52), "equal pixels 0.98", id="other pixels"),
+        pytest.param(make_outputs(scores=(0.9, 0.45)), "score difference 0.05", id="other score"),
+    ],
+)
+def test_a_difference_is_found_and_named(got, words):
+    result = compared(make_outputs(), got)
+    assert any(text.startswith(words) for text in result.violations())
+    assert not result.figures()["ok"]
+
+
+def test_a_frame_in_which_a_box_crosses_the_threshold_is_listed_and_its_pixels_are_not_judged():
+    result = compared(
+        make_outputs(scores=(0.9, 0.4001)), make_outputs(scores=(0.9, 0.3999), road=90)
+    )
+    assert result.crossing == ["frame"]
+    assert result.pixels == 0
+
+
+def test_a_comparison_that_judged_nothing_fails():
+    result = compared(make_outputs(scores=(0.9, 0.4001)), make_outputs(scores=(0.9, 0.3999)))
+    assert "nothing was compared" in result.violations()[0]
+
+
+def test_a_box_is_matched_once():
+    doubled = make_outputs(((10, 10, 30, 30), (11, 10, 31, 30)), (0.9, 0.5), (0, 0))
+    pairs = match_boxes(make_outputs(((10, 10, 30, 30),), (0.9,), (0,)), doubled)
+    np.testing.assert_array_equal(pairs, [[0, 0]])
+
+
+def make_frames(count=2):
+    rng = np.random.default_rng(0)
+    return [(f"frame{i}", rng.integers(0, 256, (64, 90, 3), np.uint8)) for i in range(count)]
+
+
+def test_every_backend_of_the_engine_is_compared_and_the_figures_are_kept(engine):
+    summary = verify(engine, make_frames(), [("onnxruntime", "fp32"), ("openvino", "fp32")])
+    kept = json.loads((engine.folder / "parity.json").read_text())
+    assert kept == json.loads(json.dumps(summary))
+    assert [result["frames"] for result in kept["results"]] == [2, 2]
+
+
+def test_an_engine_outside_its_tolerance_fails_and_the_figures_are_kept(engine, monkeypatch):
+    monkeypatch.setitem(
+        parity.TOLERANCES, "fp32", Tolerance(equal_pixels=1.1, box_px=0.5, score=1.0, matched=0.0)
+    )
+    with pytest.raises(
+        EngineError, match=r"differs from torch: onnxruntime fp32: equal pixels .*at least 1\.1"
+    ):
+        verify(engine, make_frames(1), [("onnxruntime", "fp32")])
+    assert not json.loads((engine.folder / "parity.json").read_text())["results"][0]["ok"]
+
+
+def test_no_frame_is_an_error(engine):
+    with pytest.raises(InputError, match="no frame was given"):
+        verify(engine, [], [("onnxruntime", "fp32")])

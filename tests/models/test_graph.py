@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perception.core.labels import MAP_CLASSES, ROAD
+from perception.models.config import GraphConfig, ModelConfig
+from perception.models.graph import InferenceGraph, fast_nms, masked_argmax, road_score
+from perception.models.heads.detection import STRIDES, decode_cells
+from perception.models.multitask import MultiTaskModel
+from tests import reference
+
+
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 12), iou=st.sampled_from([0.3, 0.6]))
+def test_suppression_is_that_of_pairs_looked_at_one_by_one(seed, count, iou):
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(0, 20, (count, 2))
+    boxes = np.concatenate((corner, corner + rng.uniform(1, 20, (count, 2))), axis=1).astype(
+        np.float32
+    )
+    class_ids = rng.integers(0, 2, count)
+    keep = fast_nms(torch.from_numpy(boxes)[None], torch.from_numpy(class_ids)[None], iou)
+    np.testing.assert_array_equal(
+        keep[0].numpy().astype(bool), reference.fast_nms(boxes, class_ids, iou)
+    )
+
+
+@given(seed=st.integers(0, 10_000))
+def test_where_the_mask_is_false_the_next_best_class_wins(seed):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(len(MAP_CLASSES), 4, 6)).astype(np.float32)
+    logits[ROAD] += 1.0  # so that road often wins
+    mask = rng.random((4, 6)) > 0.5
+    got = masked_argmax(torch.from_numpy(logits)[None], torch.from_numpy(mask)[None])
+    assert got.dtype == torch.uint8
+    np.testing.assert_array_equal(got[0].numpy(), reference.class_map(logits, mask, ROAD))
+
+
+def test_a_mask_that_is_true_everywhere_changes_nothing():
+    logits = torch.randn(2, len(MAP_CLASSES), 8, 8)
+    everywhere = torch.ones(2, 8, 8, dtype=torch.bool)
+    assert torch.equal(masked_argmax(logits, everywhere), masked_argmax(logits, None))
+
+
+def test_cells_decode_to_boxes_in_pixels():
+    maps = tuple(torch.randn(1, 8, 64 // s, 96 // s) for s in STRIDES)
+    cells = decode_cells(maps)
+    index = 0
+    for stride, raw in zip(STRIDES, maps, strict=True):
+        for row in range(64 // stride):
+            for column in range(96 // stride):
+                expected = reference.decode_cell(
+                    raw[0, :, row, column].numpy(), column, row, stride
+                )
+                np.testing.assert_allclose(
+                    cells.boxes_xyxy[0, index].numpy(), expected, rtol=1e-4, atol=1e-3
+                )
+                index += 1
+    assert index == cells.boxes_xyxy.shape[1]
+
+
+def test_a_huge_size_prediction_stays_finite():
+    maps = tuple(torch.full((1, 8, 64 // s, 64 // s), 1e4) for s in STRIDES)
+    assert torch.isfinite(decode_cells(maps).boxes_xyxy).all()
+
+
+def test_road_score_is_the_probability_in_255_steps():
+    logits = torch.full((1, len(MAP_CLASSES), 1, 1), -50.0)
+    logits[0, ROAD] = 50.0
+    assert road_score(logits).item() == 255
+    assert road_score(torch.zeros(1, len(MAP_CLASSES), 1, 1)).item() == round(
+        255 / len(MAP_CLASSES)
+    )
+
+
+@pytest.fixture(scope="module")
+def small():
+    torch.manual_seed(0)
+    return MultiTaskModel(
+        ModelConfig(pretrained=False, backbone="resnet18", neck_channels=16)
+    ).eval()
+
+
+@pytest.mark.parametrize("size_hw", [(32, 32), (64, 96), (96, 160)], ids=str)
+def test_the_graph_keeps_its_contract_at_any_multiple_of_32(small, size_hw):
+    graph = InferenceGraph(small, GraphConfig(), evaluation=True)
+    with torch.no_grad():
+        out = graph(torch.randint(0, 256, (2, *size_hw, 3), dtype=torch.uint8))
+    height, width = size_hw
+    shapes = {name: (tuple(t.shape), t.dtype) for name, t in out.items()}
+    assert shapes == {
+        "boxes_xyxy": ((2, 100, 4), torch.float32),
+        "scores": ((2, 100), torch.float32),
+        "class_ids": ((2, 100), torch.int32),
+        "class_map": ((2, height, width), torch.uint8),
+        "road_score": ((2, height, width), torch.uint8),
+        "class_map_unmasked": ((2, height, width), torch.uint8),
+    }
+    assert (out["scores"].diff(dim=1) <= 0).all(), "best first"
+    assert (out["boxes_xyxy"] >= 0).all()
+    assert (out["boxes_xyxy"] <= torch.tensor([width, height, width, height])).all()
+
+
+def test_frames_of_one_batch_do_not_see_each_other(small):
+    graph = InferenceGraph(small, GraphConfig())
+    frames = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        together, alone = graph(frames), graph(frames[1:])
+    for name, tensor in alone.items():
+        torch.testing.assert_close(together[name][1:], tensor, rtol=1e-4, atol=1e-3)

@@ -1,0 +1,76 @@
+import pytest
+import timm
+import torch
+
+from perception.core.errors import ConfigError
+from perception.models.backbones import BACKBONES
+from perception.models.backbones.efficientnet_lite0 import ARCHITECTURE, build, read_weights
+from perception.models.config import ModelConfig
+from perception.models.multitask import MultiTaskModel
+
+FRAME = torch.randint(0, 256, (1, 64, 96, 3), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("name", list(BACKBONES))
+def test_each_backbone_gives_maps_at_strides_8_16_and_32(name):
+    backbone = BACKBONES[name](False).eval()
+    with torch.no_grad():
+        maps = backbone(FRAME)
+    sizes = [
+        (1, channels, 64 // s, 96 // s)
+        for channels, s in zip(backbone.out_channels, (8, 16, 32), strict=True)
+    ]
+    assert [tuple(m.shape) for m in maps] == sizes
+
+
+@pytest.mark.parametrize("name", [n for n in BACKBONES if n != "efficientnet_lite0"])
+def test_a_backbone_without_pretrained_weights_says_so(name):
+    with pytest.raises(
+        ConfigError, match=r"no pretrained weights here; set model\.pretrained=false"
+    ):
+        BACKBONES[name](True)
+
+
+def test_the_pretrained_features_are_those_of_the_published_network():
+    published = timm.create_model(ARCHITECTURE, features_only=True, out_indices=(2, 3, 4)).eval()
+    weights = read_weights()
+    published.load_state_dict({name: weights[name] for name in published.state_dict()})
+    rgb = FRAME.flip(3).permute(0, 3, 1, 2).float()
+    with torch.no_grad():
+        expected = published((rgb - 127.0) / 128.0)
+        features = build(True).eval()(FRAME)
+    for mine, theirs in zip(features, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_swapping_red_and_blue_changes_the_features():
+    backbone = build(True).eval()
+    with torch.no_grad():
+        assert not torch.allclose(backbone(FRAME)[0], backbone(FRAME.flip(3))[0], atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("task", "has_boxes", "has_map"),
+    [
+        ("detection", True, False),
+        ("segmentation", False, True),
+        ("parallel", True, True),
+        ("cascade", True, True),
+    ],
+)
+def test_one_setting_chooses_the_heads(task, has_boxes, has_map):
+    model = MultiTaskModel(ModelConfig(task=task, pretrained=False, neck_channels=16)).eval()
+    with torch.no_grad():
+        out = model(FRAME)
+    assert (out.detection is not None) == has_boxes
+    assert (out.class_logits is not None) == has_map
+
+
+@pytest.mark.parametrize(("task", "reaches"), [("cascade", True), ("parallel", False)])
+@pytest.mark.parametrize("seen", ["prediction", "features"])
+def test_segmentation_gradients_reach_the_detection_head_in_the_cascade_only(task, reaches, seen):
+    config = ModelConfig(task=task, pretrained=False, neck_channels=16, cascade_input=seen)
+    model = MultiTaskModel(config)
+    model(FRAME.repeat(2, 1, 1, 1)).class_logits.sum().backward()
+    gradients = [p.grad for p in model.heads["detection"].tower.parameters()]
+    assert any(g is not None and g.abs().sum() > 0 for g in gradients) == reaches

@@ -1,0 +1,50 @@
+"""Slow and plain NumPy versions of what the graph does in closed form: one box, one pixel, one pair at a time."""
+
+import numpy as np
+
+
+def box_mask(boxes_xyxy, scores, size_wh, threshold):
+    """0 inside each box of enough score and in the region above it, 1 elsewhere: ``bool[H, W]``."""
+    width, height = size_wh
+    mask = np.ones((height, width), np.bool_)
+    for (x1, _, x2, y2), score in zip(boxes_xyxy, scores, strict=True):
+        if score < threshold:
+            continue
+        for x in range(width):
+            for y in range(height):
+                if x1 <= x <= x2 and y <= y2:
+                    mask[y, x] = False
+    return mask
+
+
+def overlap(a, b):
+    """Intersection over union of two boxes."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    common = max(width, 0) * max(height, 0)
+    area = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common
+    return common / area if area > 0 else 0.0
+
+
+def fast_nms(boxes_xyxy, class_ids, iou):
+    """Which boxes, best first, have no better box of their class that overlaps more than `iou`: ``bool[K]``."""
+    keep = []
+    for j, box in enumerate(boxes_xyxy):
+        better = [i for i in range(j) if class_ids[i] == class_ids[j]]
+        keep.append(all(overlap(boxes_xyxy[i], box) <= iou for i in better))
+    return np.array(keep, np.bool_)
+
+
+def class_map(logits, mask, road):
+    """The class of each pixel: the best, or where the mask is false the best that is not road: ``uint8[H, W]``."""
+    allowed = np.array(logits)
+    allowed[road][~mask] = -np.inf
+    return allowed.argmax(axis=0).astype(np.uint8)
+
+
+def decode_cell(raw, column, row, stride):
+    """The box ``xyxy`` of one cell of a detection map, from its channels."""
+    middle_x = (column + 0.5 + raw[0]) * stride
+    middle_y = (row + 0.5 + raw[1]) * stride
+    width, height = np.exp(raw[2]) * stride, np.exp(raw[3]) * stride
+    return middle_x - width / 2, middle_y - height / 2, middle_x + width / 2, middle_y + height / 2

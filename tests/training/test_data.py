@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+from torchvision import tv_tensors
+
+from perception.core.labels import IGNORE, ROAD, VEHICLE, map_id
+from perception.datasets import BoxLabels, Sample
+from perception.training.config import DataConfig, SetConfig
+from perception.training.data import MixedData, to_tensors
+from perception.training.transforms import build_transforms, cut_boxes
+from tests.training.factories import make_scene, write_kitti_road
+
+
+def make_sample(seed=0, size_wh=(160, 120)):
+    image, class_map, boxes = make_scene(np.random.default_rng(seed), size_wh)
+    labels = BoxLabels(boxes, np.zeros(1, np.int64), (0, 1, 2), np.zeros(class_map.shape, np.bool_))
+    return Sample("scene", image, class_map, labels, None)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_frame_boxes_and_class_map_move_together(seed):
+    torch.manual_seed(seed)
+    varied = build_transforms((96, 64), (0.7, 1.6))(to_tensors(make_sample(seed)))
+    class_map = varied["maps"][0]
+    boxes, kept = cut_boxes(varied["boxes"].as_subclass(torch.Tensor), (96, 64))
+    seen = (class_map == VEHICLE).nonzero()
+    if not kept.any():
+        assert len(seen) < 0.5 * 20 * 20 * 1.6**2
+        return
+    found = torch.tensor(
+        [seen[:, 1].min(), seen[:, 0].min(), seen[:, 1].max() + 1, seen[:, 0].max() + 1]
+    )
+    assert (found - boxes[0]).abs().max() <= 1.5, "the box is the hull of the vehicle's pixels"
+    frame = varied["frame"].float()
+    red = (frame[2] - frame[0])[class_map == VEHICLE]
+    grey = (frame[2] - frame[0])[class_map == ROAD]
+    assert red.numel() == 0 or grey.numel() == 0 or red.median() != grey.median()
+
+
+def test_padding_is_ignored_and_unjudged():
+    torch.manual_seed(0)
+    varied = build_transforms((320, 320), (1.0, 1.0))(to_tensors(make_sample()))
+    padded = varied["maps"][0] == IGNORE
+    assert padded.sum() == 320 * 320 - 160 * 120
+    assert torch.equal(padded, varied["maps"][1] == IGNORE)
+
+
+@pytest.mark.parametrize(
+    ("box", "kept"),
+    [
+        pytest.param([10, 10, 30, 30], True, id="inside"),
+        pytest.param([-10, 10, 30, 30], True, id="three quarters inside"),
+        pytest.param([-40, 10, 10, 30], False, id="a fifth inside"),
+        pytest.param([10, 10, 13, 30], False, id="too narrow"),
+        pytest.param([-40, -40, -10, -10], False, id="outside"),
+    ],
+)
+def test_boxes_are_cut_to_the_frame(box, kept):
+    clipped, keep = cut_boxes(torch.tensor([box], dtype=torch.float32), (64, 48))
+    assert keep.tolist() == [kept]
+    assert clipped.min() >= 0
+    assert clipped[0, 2] <= 64
+
+
+def test_what_a_set_does_not_label_is_ignored_everywhere():
+    image, *_ = make_scene(np.random.default_rng(0))
+    tensors = to_tensors(Sample("bare", image, None, None, None))
+    assert (tensors["maps"] == IGNORE).all()
+    assert isinstance(tensors["boxes"], tv_tensors.BoundingBoxes)
+    assert len(tensors["boxes"]) == 0
+    assert not tensors["boxed"].any()
+
+
+def test_road_frames_become_batches_of_groups(tmp_path):
+    config = DataConfig(
+        sets=(SetConfig(name="kitti_road"),), crop_wh=(96, 64), batch_size=3, workers=0
+    )
+    batch = next(iter(MixedData(config, 1, 2, write_kitti_road(tmp_path)).train_dataloader()))
+    assert tuple(batch.frame.shape) == (3, 64, 96, 3)
+    assert batch.frame.dtype == torch.uint8
+    assert set(batch.class_map.unique().tolist()) <= {ROAD, map_id("not_road"), IGNORE}
+    assert batch.unjudged.all()
+
+
+def test_validation_frames_are_whole_and_spread(tmp_path):
+    config = DataConfig(sets=(SetConfig(name="kitti_road"),), workers=0)
+    items = list(MixedData(config, 1, 2, write_kitti_road(tmp_path)).val_dataloader())
+    assert [(name, sample.name) for name, sample in items] == [
+        ("kitti_road", "um_000052"),
+        ("kitti_road", "um_000055"),
+    ]

@@ -83,8 +83,8 @@ def _stems(root: Path, part: str) -> list[str]:
     listing = root / f"{FOLDERS[part]}.txt"
     try:
         lines = listing.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"{listing}: cannot be read: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{listing}: cannot be read as a list of frames: {error}") from error
     stems = [Path(line.split()[0]).stem for line in lines if line.strip()]
     if part not in {"train", "val_blocks"}:
         return stems
@@ -99,14 +99,17 @@ def _stems(root: Path, part: str) -> list[str]:
 
 def _read_boxes(root: Path, folder: str) -> dict[str, list[tuple[int, list[float]]]]:
     path = root / f"boxes_{folder}.json"
+    boxes: dict[str, list[tuple[int, list[float]]]] = {}
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as COCO JSON: {error}") from error
-    names = {image["id"]: f"{folder}/{Path(image['file_name']).stem}" for image in table["images"]}
-    boxes: dict[str, list[tuple[int, list[float]]]] = {}
-    for note in table["annotations"]:
-        x, y, width, height = note["bbox"]
-        entry = (int(note["category_id"]), [x, y, x + width, y + height])
-        boxes.setdefault(names[note["image_id"]], []).append(entry)
+        names = {i["id"]: f"{folder}/{Path(i['file_name']).stem}" for i in table["images"]}
+        for note in table["annotations"]:
+            x, y, width, height = note["bbox"]
+            category = int(note["category_id"])
+            if category not in MAPPINGS["camvid"].boxes:
+                raise InputError(f"{path}: unknown category {category}; expected 1, 2 or 3")
+            entry = (category, [x, y, x + width, y + height])
+            boxes.setdefault(names[note["image_id"]], []).append(entry)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read as COCO JSON: {error!r}") from error
     return boxes

@@ -65,12 +65,13 @@ class KittiObject(Dataset):
                 x1, y1, x2, y2 = (float(n) for n in numbers[3:7])
                 target = self._mapping.boxes[kind]
                 if target == "ignore":
-                    unjudged[int(y1) : int(y2) + 1, int(x1) : int(x2) + 1] = True
+                    left, top = max(0, int(x1)), max(0, int(y1))
+                    unjudged[top : max(0, int(y2) + 1), left : max(0, int(x2) + 1)] = True
                 else:
                     boxes.append([x1, y1, x2, y2])
                     ids.append(BOX_CLASSES.index(target))
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path}: not a KITTI label file: {error}") from error
+            raise InputError(f"{path}: not a KITTI label file: {error!r}") from error
         return BoxLabels(
             boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
             class_ids=np.array(ids, np.int64),

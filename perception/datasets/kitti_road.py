@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from perception.core.errors import InputError
 from perception.core.labels import MAPPINGS, map_id
 from perception.datasets.base import (
     Dataset,
@@ -37,7 +38,7 @@ class KittiRoad(Dataset):
         self._folder = root / "data_road" / "training"
         stems = list_stems(self._folder / "image_2")
         super().__init__(
-            [s for s in stems if split == "all" or _is_validation(s) == (split == "val")]
+            [s for s in stems if _is_validation(s) == (split == "val") or split == "all"]
         )
         self._pixels = MAPPINGS["kitti_road"].pixels
 
@@ -46,6 +47,10 @@ class KittiRoad(Dataset):
         image = read_image(find_picture(self._folder / "image_2", name))
         category, number = name.split("_")
         truth = read_image(find_picture(self._folder / "gt_image_2", f"{category}_road_{number}"))
+        if truth.shape != image.shape:
+            raise InputError(
+                f"{name}: expected labels of size {image.shape[:2]}, got {truth.shape[:2]}"
+            )
         road, scored = truth[..., 0] > 0, truth[..., 2] > 0  # blue and red, in BGR
         class_map = np.full(road.shape, map_id(self._pixels["not_road"]), np.uint8)
         class_map[road] = map_id(self._pixels["road"])
@@ -57,6 +62,8 @@ class KittiRoad(Dataset):
 
 
 def _is_validation(stem: str) -> bool:
-    category, number = stem.split("_")
+    category, _, number = stem.partition("_")
+    if category not in VALIDATION or not number.isdecimal():
+        raise InputError(f"{stem}: not a frame of KITTI road; expected a name like um_000000")
     first, last = VALIDATION[category]
     return first <= int(number) <= last

@@ -1,6 +1,6 @@
 """The latency account of one run: stages, age of results, drops. Times are `time.monotonic_ns` differences."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 NS_PER_MS = 1e6
+KEPT = 36_000  # frames that a report remembers, 20 minutes at 30 a second: an endless run must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class FrameTiming:
 class LatencyReport:
     """Collects the timing of finished frames; the first `warmup` of them count only as warm-up.
 
-    Dropped frames are the gaps in the frame ids.
+    Dropped frames are the gaps in the frame ids. Percentiles and frames a second are of the last `KEPT` frames.
 
     Args:
         warmup: finished frames that the percentiles leave out.
@@ -61,7 +62,7 @@ class LatencyReport:
 
     def __init__(self, warmup: int, first_id: int | None = None) -> None:
         self._warmup = warmup
-        self._frames: list[FrameTiming] = []
+        self._frames: deque[FrameTiming] = deque(maxlen=KEPT)
         self._last_id = None if first_id is None else first_id - 1
         self.finished = 0
         self.dropped = 0
@@ -77,7 +78,7 @@ class LatencyReport:
 
     @property
     def frames(self) -> tuple[FrameTiming, ...]:
-        """The frames after warm-up, in order."""
+        """The frames after warm-up, in order; of a long run the last `KEPT`."""
         return tuple(self._frames)
 
     @property

@@ -18,9 +18,8 @@ from perception.backends.base import Backend
 from perception.core.errors import ConfigError, OutputError
 from perception.core.geometry import choose_model_size, parse_size
 from perception.core.manifest import DEFAULT_ENGINE, GRAPH_INPUT, Engine, load_engine
+from perception.runtime.account import ProgressLine, plot_latency, show_report
 from perception.runtime.pipeline import Pipeline
-from perception.runtime.plot import plot_latency
-from perception.runtime.progress import ProgressLine, show_report
 from perception.sinks import open_sinks
 from perception.sinks.base import SinkContext
 from perception.sources import open_source

@@ -75,7 +75,9 @@ class VideoSource(Source):
     def _open(self, spec: str) -> InputContainer:
         if not self.streaming and not Path(spec).is_file():
             raise InputError(f"{spec}: no such file; expected a video file, a folder, or camera:N")
-        options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if self.streaming else {}
+        # nobuffer throws away what was read to find out the format: right for a camera, wrong for a file
+        camera = spec.startswith(("rtsp://", "rtsps://"))
+        options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if camera else {}
         try:
             return av.open(spec, options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
         except (av.FFmpegError, OSError, ValueError) as error:

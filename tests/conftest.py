@@ -1,6 +1,10 @@
 """Fixtures that several folders share: tiny videos, tiny engines, frames, scenes. Nothing here needs torch."""
 
 import os
+
+# before torch is imported: its threads spin while they wait for each other, which on a busy machine takes minutes
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import time
 from fractions import Fraction
 

@@ -3,9 +3,13 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from perception.backends import open_backend
+from perception.core.geometry import parse_size
+from perception.core.manifest import GRAPH_INPUT, Engine
 from perception.core.types import Float64
 
 RESAMPLES = 2000
@@ -69,3 +73,24 @@ def summarise(times_ms: Float64) -> Comparison:
         share_low=float(low),
         share_high=float(high),
     )
+
+
+def compare_engines(
+    first: Engine,
+    second: Engine,
+    pairs: int,
+    *,
+    backend: str,
+    precision: str,
+    size: str,
+    threads: int | None = None,
+) -> Comparison:
+    """The inference of two engines on the same random frame of one size."""
+    width, height = parse_size(size)
+    feed = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    feeds = {GRAPH_INPUT: feed}
+    opening = partial(
+        open_backend, backend, size_wh=(width, height), precision=precision, threads=threads
+    )
+    with opening(first) as one, opening(second) as other:
+        return compare(lambda: one.infer(feeds), lambda: other.infer(feeds), pairs)

@@ -1,0 +1,213 @@
+"""The commands, but those of ``bench``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perception import __version__
+from perception.cli.bench import bench_app
+from perception.cli.options import (
+    ENGINE,
+    BackendOption,
+    DataOption,
+    EngineOption,
+    PrecisionOption,
+    SetOption,
+    SizeOption,
+    ThreadsOption,
+    close,
+    parse_data,
+)
+
+app = typer.Typer(
+    name="perception",
+    help="Road perception: train one multi-task network, export it, run it on a camera, know its latency.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(bench_app, name="bench")
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="print the version"),
+    ] = False,
+) -> None:
+    """Road perception: train one multi-task network, export it, run it on a camera, know its latency."""
+
+
+@app.command()
+def run(
+    source: Annotated[
+        str, typer.Option(help="PATH, folder of pictures, camera:N, rtsp://..., or demo")
+    ],
+    engine: EngineOption = ENGINE,
+    backend: BackendOption = "",
+    precision: PrecisionOption = "fp32",
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(help="overlay=FILE.mp4, jsonl=FILE or window; as often as you like"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder for latency.json and latency.png, and results where no sink is named"
+        ),
+    ] = None,
+    live: Annotated[
+        bool | None,
+        typer.Option(
+            "--live/--lossless",
+            help="keep the newest frame, or lose none; default: as the source is",
+        ),
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="with --live, play a recording at this rate")
+    ] = None,
+    size: SizeOption = "",
+    limit: Annotated[int | None, typer.Option(help="frames to finish")] = None,
+    warmup: Annotated[int, typer.Option(help="frames left out of the percentiles")] = 10,
+    threads: ThreadsOption = None,
+) -> None:
+    """Stream a source through an engine into sinks, and account for the time."""
+    from perception.backends import DEFAULT_BACKEND
+    from perception.runtime.run import RunConfig
+    from perception.runtime.run import run as run_loop
+
+    summary = run_loop(
+        RunConfig(
+            source=source,
+            engine=engine,
+            backend=backend or DEFAULT_BACKEND,
+            precision=precision,
+            size=size,
+            sinks=tuple(sink or ()),
+            live=live,
+            fps=fps,
+            limit=limit,
+            warmup=warmup,
+            threads=threads,
+            out=out,
+        )
+    )
+    if out is not None:
+        print("\n".join(str(path) for path in sorted(out.iterdir())), file=sys.stderr)
+    close(summary)
+
+
+@app.command()
+def train(
+    preset: Annotated[str, typer.Option(help="a shipped preset, or the path of a TOML file")],
+    changes: SetOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder of the run; one that exists goes on")
+    ] = None,
+) -> None:
+    """Train a preset; a run that was killed goes on where it stopped."""
+    from perception.training.config import load_train_config
+    from perception.training.train import train as train_network
+
+    close(
+        train_network(
+            load_train_config(preset, changes or ()), out or Path("runs") / Path(preset).stem
+        )
+    )
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Option(help="best.ckpt of a training run")],
+    name: Annotated[str, typer.Option(help="of the engine: the folder is engines/NAME")],
+    out: Annotated[Path | None, typer.Option(help="another folder")] = None,
+    with_road_score: Annotated[
+        bool, typer.Option("--with-road-score", help="also give road_score and class_map_unmasked")
+    ] = False,
+    score_threshold: Annotated[
+        float, typer.Option(help="boxes below it are not shown, in [0, 1]")
+    ] = 0.4,
+) -> None:
+    """Make an engine folder from a checkpoint."""
+    from perception.core.manifest import ENGINES_DIR
+    from perception.export.onnx import ExportOptions, export_checkpoint
+
+    options = ExportOptions(score_threshold=score_threshold, evaluation=with_road_score)
+    engine = export_checkpoint(checkpoint, out or ENGINES_DIR / name, options)
+    close(
+        {
+            "engine": engine.manifest.name,
+            "folder": str(engine.folder),
+            "onnx_sha256": engine.manifest.onnx_sha256,
+        }
+    )
+
+
+@app.command()
+def evaluate(
+    engine: EngineOption = ENGINE,
+    data: DataOption = None,
+    backend: BackendOption = "",
+    precision: PrecisionOption = "fp32",
+    size: SizeOption = "",
+    limit: Annotated[int | None, typer.Option(help="frames of each set, spread evenly")] = None,
+) -> None:
+    """Score an engine on labelled data, with and without the box mask."""
+    from rich.console import Console
+
+    from perception.backends import DEFAULT_BACKEND
+    from perception.core.manifest import load_engine
+    from perception.export.variants import evaluation_variant
+    from perception.runtime.evaluate import evaluate as evaluate_engine
+    from perception.runtime.evaluate import figures_table
+
+    variant = evaluation_variant(load_engine(engine))
+    summary = evaluate_engine(
+        variant,
+        parse_data(data),
+        backend or DEFAULT_BACKEND,
+        precision,
+        size=size or None,
+        limit=limit,
+    )
+    Console(stderr=True).print(figures_table(summary))
+    close(summary)
+
+
+@app.command()
+def verify(
+    engine: EngineOption = ENGINE,
+    data: DataOption = None,
+    frames: Annotated[int, typer.Option(help="in all, spread evenly over the sets")] = 50,
+) -> None:
+    """Compare every backend with torch on real frames, and write parity.json beside the engine."""
+    from perception.backends import BACKENDS
+    from perception.core.manifest import load_engine
+    from perception.export.parity import verify as verify_engine
+    from perception.runtime.evaluate import spread_frames
+
+    runners = [(name, "fp32") for name in BACKENDS] + [("openvino", "bf16")]
+    close(verify_engine(load_engine(engine), spread_frames(parse_data(data), frames), runners))
+
+
+@app.command()
+def doctor() -> None:
+    """Tell what of this machine is usable, and how to get what is missing."""
+    from rich.console import Console
+
+    from perception.runtime.doctor import examine, findings_json, findings_table
+
+    findings = examine()
+    Console(stderr=True).print(findings_table(findings))
+    print(json.dumps(findings_json(findings)))

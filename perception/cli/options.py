@@ -1,0 +1,45 @@
+"""Options that several commands share, and how every command ends."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from perception.core.errors import ConfigError, ExitCode
+
+ENGINE = "road-lite0"
+EngineOption = Annotated[str, typer.Option("--engine", help="a name under engines/, or a folder")]
+BackendOption = Annotated[str, typer.Option("--backend", help="onnxruntime or openvino")]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="fp32, or bf16 where the backend has it")
+]
+SizeOption = Annotated[
+    str, typer.Option("--size", help="of the engine input, WIDTHxHEIGHT; empty: as the frames need")
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", help="of the inference; empty: every core")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value, as often as you like")
+]
+DataOption = Annotated[
+    list[str] | None,
+    typer.Option("--data", help="SET:SPLIT, as often as you like; default: every validation split"),
+]
+VALIDATION = ["camvid:val", "kitti_road:val", "kitti_object:val"]
+
+
+def close(summary: dict[str, Any]) -> None:
+    """Print the closing JSON object, the last line of stdout, and end with the code for an interrupted run where it was one."""
+    print(json.dumps(summary), flush=True)
+    if summary.get("interrupted"):
+        raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def parse_data(texts: list[str] | None) -> list[tuple[str, str]]:
+    """``["camvid:val"]`` -> ``[("camvid", "val")]``."""
+    pairs = [text.partition(":") for text in texts or VALIDATION]
+    for name, _, split in pairs:
+        if not name or not split:
+            raise ConfigError(f"--data {name!r}: expected SET:SPLIT, for example camvid:val")
+    return [(name, split) for name, _, split in pairs]

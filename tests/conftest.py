@@ -61,12 +61,12 @@ tiny (uint8[batch, height, width, 3] frame) => (
 
 @pytest.fixture(scope="session")
 def make_engine(tmp_path_factory):
-    """Make an engine folder around a tiny graph; keywords change its manifest, `graph` its text."""
+    """Make an engine folder around a tiny graph; `rename` (old, new) changes its text, keywords its manifest."""
 
-    def make(graph=TINY_GRAPH, **changes):
+    def make(rename=("", ""), **changes):
         folder = tmp_path_factory.mktemp("engines") / "tiny"
         folder.mkdir()
-        model = onnx.parser.parse_model(graph)
+        model = onnx.parser.parse_model(TINY_GRAPH.replace(*rename) if rename[0] else TINY_GRAPH)
         onnx.checker.check_model(model)
         onnx.save(model, folder / ONNX_FILE)
         fields = {

@@ -9,7 +9,6 @@ import pytest
 from perception.backends import BACKENDS, DEFAULT_BACKEND, open_backend
 from perception.core.errors import ConfigError, EngineError
 from perception.core.manifest import ONNX_FILE, Engine, TensorSpec
-from tests.conftest import TINY_GRAPH
 
 SIZE_WH = (96, 64)
 
@@ -114,7 +113,7 @@ def test_a_graph_that_is_not_what_its_manifest_promises_is_refused(
 
 
 def test_a_graph_with_another_input_is_refused(name, make_engine):
-    engine = make_engine(TINY_GRAPH.replace("frame", "picture"))
+    engine = make_engine(rename=("frame", "picture"))
     with pytest.raises(EngineError, match="frame"):
         open_backend(name, engine, SIZE_WH)
 

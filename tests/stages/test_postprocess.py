@@ -92,10 +92,10 @@ def test_no_box_at_all_is_a_scene_too():
 
 
 def test_each_pixel_of_the_frame_takes_the_class_at_its_centre():
-    content = np.array([[1, 2], [3, 4]], np.uint8)
-    rows = np.floor((np.arange(5) + 0.5) * 2 / 5).astype(int)
-    columns = np.floor((np.arange(7) + 0.5) * 2 / 7).astype(int)
-    np.testing.assert_array_equal(map_to_frame(content, (7, 5)), content[np.ix_(rows, columns)])
+    content = np.arange(15, dtype=np.uint8).reshape(3, 5)
+    centre = np.arange(8) + 0.5
+    rows, columns = (centre * 3 / 8).astype(int), (centre * 5 / 8).astype(int)
+    np.testing.assert_array_equal(map_to_frame(content, (8, 8)), content[np.ix_(rows, columns)])
 
 
 def test_an_engine_that_knows_no_road_gives_no_outline():

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +25,34 @@ class JsonlSink(Sink):
     def __init__(self, path: Path, context: SinkContext) -> None:
         self._path = path
         self._classes = context.box_classes
+        self._written = 0  # bytes
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # line by line to the system: what it has, a kill of this process cannot take back
-            self._file = path.open("w", encoding="utf-8", buffering=1)
+            # unbuffered: what the system has, a kill of this process cannot take back
+            self._file = path.open("wb", buffering=0)
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 
     def write(self, scene: Scene) -> None:
         """Write one line."""
         line = json.dumps(scene_record(scene, self._classes), separators=(",", ":"))
+        left = memoryview(f"{line}\n".encode())
+        begin = self._written
         try:
-            self._file.write(line + "\n")
+            while left:
+                count = self._file.write(left)
+                self._written += count
+                left = left[count:]
         except OSError as error:
-            raise self._failed(error) from error
+            with suppress(OSError):  # the failure above is the one to tell
+                self._file.truncate(begin)  # no half line stays behind
+            raise OutputError(
+                f"{self._path}: writing stopped: {error.strerror}; lines before it are kept"
+            ) from error
 
     def close(self) -> None:
         """Close the file."""
-        try:
-            self._file.close()
-        except OSError as error:
-            raise self._failed(error) from error
-
-    def _failed(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"{self._path}: writing stopped: {error.strerror}; lines before it are kept"
-        )
+        self._file.close()
 
 
 def scene_record(scene: Scene, box_classes: tuple[str, ...]) -> dict[str, Any]:

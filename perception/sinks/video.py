@@ -20,6 +20,7 @@ CODEC: Final = "libx264"
 # with the inference, so the fastest; the file is 1.7 times that of veryfast.
 PRESET = "ultrafast"
 CRF = "23"  # x264's own default: constant quality
+KEY_EVERY = 50  # pictures between two that stand alone: where players can jump to, and where a fragment ends
 FALLBACK_RATE = Fraction(1000)  # ticks a second where the source has no rate: milliseconds
 
 
@@ -63,6 +64,7 @@ class VideoWriter:
         stream.width, stream.height = (n + n % 2 for n in self._size_wh)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
+        stream.codec_context.gop_size = KEY_EVERY
         stream.options = {"preset": PRESET, "crf": CRF}
         return stream
 

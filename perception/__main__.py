@@ -9,7 +9,8 @@ from perception.core.errors import PerceptionError
 
 def main() -> None:
     """Run the command line."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger("perception").setLevel(logging.INFO)
     try:
         app()
     except PerceptionError as error:

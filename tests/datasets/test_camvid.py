@@ -79,7 +79,7 @@ def test_a_frame_without_boxes_has_none(root):
 
 
 def cut(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    path.write_bytes(path.read_bytes()[:-20])
 
 
 DAMAGES = {

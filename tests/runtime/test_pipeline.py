@@ -1,5 +1,6 @@
 """The loop: lossless loses nothing, live counts what it drops, and every end is a clean end."""
 
+import itertools
 import threading
 import time
 
@@ -48,6 +49,17 @@ def test_a_live_run_keeps_the_newest_frame_and_counts_each_that_it_drops(loop):
     assert report.dropped > 20
     assert sink.ids == sorted(sink.ids)
     assert sink.ids[-1] == 59  # the last is the newest and is never replaced
+
+
+def test_frames_dropped_before_the_first_that_is_finished_count_too(loop):
+    class LateStart(FakeSource):
+        def __iter__(self):
+            return itertools.islice(
+                super().__iter__(), 3, None
+            )  # as if frames 0 to 2 were replaced
+
+    report = loop(LateStart(5, live=True, interval_s=0.005)).run()
+    assert (report.finished, report.dropped) == (2, 3)
 
 
 def test_a_slow_sink_in_a_live_run_drops_results_and_they_stay_young(loop):

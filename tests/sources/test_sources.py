@@ -6,6 +6,7 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -195,6 +196,15 @@ def test_a_truncated_video_gives_its_frames_and_then_an_error(make_video, tmp_pa
     assert 10 < len(frames) < 60
     assert [f.frame_id for f in frames] == list(range(len(frames)))
     assert "of 60 frames" in message or "cannot be decoded" in message or "stopped" in message
+
+
+def test_a_video_cut_between_two_frames_is_truncated_too(video, tmp_path):
+    with av.open(str(video)) as container:
+        cut_at = [p.pos for p in container.demux(video=0) if p.size][7]
+    data = video.read_bytes()[:cut_at]
+    frames, message = read_until_error(open_source(str(_write(tmp_path / "cut.mp4", data))))
+    assert len(frames) == 7
+    assert "the file ends after 7 of 12 frames" in message
 
 
 def test_damage_in_the_middle_of_a_video_is_an_error_after_the_frames_before_it(video, tmp_path):

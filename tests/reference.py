@@ -35,11 +35,13 @@ def fast_nms(boxes_xyxy, class_ids, iou):
     return np.array(keep, np.bool_)
 
 
-def class_map(logits, mask, road):
-    """The class of each pixel: the best, or where the mask is false the best that is not road: ``uint8[H, W]``."""
-    allowed = np.array(logits)
-    allowed[road][~mask] = -np.inf
-    return allowed.argmax(axis=0).astype(np.uint8)
+def class_map(logits, cell_logits, mask, road):
+    """The class of each pixel: the best, or where that is road and the mask is false the best other of its cell of 8 px."""
+    result = logits.argmax(axis=0).astype(np.uint8)
+    for y, x in np.argwhere((result == road) & ~mask):
+        ranking = cell_logits[:, y // 8, x // 8].argsort()[::-1]
+        result[y, x] = next(c for c in ranking if c != road)
+    return result
 
 
 def decode_cell(raw, column, row, stride):

@@ -80,8 +80,6 @@ def _options(size_wh: tuple[int, int], threads: int) -> onnxruntime.SessionOptio
     # Threads that spin while they wait take the cores from reading and encoding. Measured on 2 cores at 1248x384: the loop is as
     # fast on an idle machine (10.4 and 10.3 fps), and beside one other busy process it makes 5.6 instead of 3.8.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # weights and activations in the denormal range would be many times slower, and mean nothing
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     return options
 
 

@@ -133,17 +133,25 @@ def export(
     name: Annotated[str, typer.Option(help="of the engine: the folder is engines/NAME")],
     out: Annotated[Path | None, typer.Option(help="another folder")] = None,
     with_road_score: Annotated[
-        bool, typer.Option("--with-road-score", help="also give road_score and class_map_unmasked")
+        bool, typer.Option("--with-road-score", help="also give road_score, before the mask")
     ] = False,
     score_threshold: Annotated[
         float, typer.Option(help="boxes below it are not shown, in [0, 1]")
     ] = 0.4,
+    mask_threshold: Annotated[
+        float | None,
+        typer.Option(help="tau: boxes of at least this score cut the road; default: as trained"),
+    ] = None,
 ) -> None:
     """Make an engine folder from a checkpoint."""
-    from perception.core.manifest import ENGINES_DIR
+    from perception.core.manifest import ENGINES_DIR, ROAD_SCORE_OUTPUT
     from perception.export.onnx import ExportOptions, export_checkpoint
 
-    options = ExportOptions(score_threshold=score_threshold, evaluation=with_road_score)
+    options = ExportOptions(
+        score_threshold=score_threshold,
+        mask_threshold=mask_threshold,
+        extras=(ROAD_SCORE_OUTPUT,) if with_road_score else (),
+    )
     engine = export_checkpoint(checkpoint, out or ENGINES_DIR / name, options)
     close(
         {
@@ -181,6 +189,7 @@ def evaluate(
         size=size or None,
         limit=limit,
     )
+    summary["engine"] = engine
     Console(stderr=True).print(figures_table(summary))
     close(summary)
 

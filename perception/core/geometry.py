@@ -1,4 +1,4 @@
-"""How a frame is fitted into the engine's input, the inverse of that, and box arithmetic. NumPy only.
+"""How a frame is fitted into the engine's input, the inverse of that, and box arithmetic.
 
 The fit keeps the aspect ratio and pads on the right and at the bottom, so frame and model share their origin.
 """
@@ -6,10 +6,11 @@ The fit keeps the aspect ratio and pads on the right and at the bottom, so frame
 from dataclasses import dataclass
 from math import ceil, sqrt
 
+import cv2
 import numpy as np
 
 from perception.core.errors import ConfigError
-from perception.core.types import Float32
+from perception.core.types import Float32, UInt8
 
 PADDING_VALUE = 114  # of every channel of the padding, in training and in the car
 SIZE_MULTIPLE = 32  # the deepest stride of the network: engine sizes are multiples of it
@@ -80,6 +81,14 @@ def boxes_to_frame(boxes_xyxy: Float32, box: Letterbox) -> Float32:
     limit = np.array(box.frame_wh * 2, np.float32)
     boxes: Float32 = np.clip(boxes_xyxy / np.array(box.scale_xy * 2, np.float32), 0, limit)
     return boxes
+
+
+def map_to_frame(content: UInt8, frame_wh: tuple[int, int]) -> UInt8:
+    """Enlarge the content ``uint8[h, w]`` of a class map to frame px; each takes the class at its own centre."""
+    if content.shape == (frame_wh[1], frame_wh[0]):
+        return np.ascontiguousarray(content)
+    # uint8 stays uint8
+    return cv2.resize(content, frame_wh, interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[return-value]
 
 
 def box_iou(a_xyxy: Float32, b_xyxy: Float32) -> Float32:

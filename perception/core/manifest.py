@@ -32,6 +32,8 @@ class TensorSpec:
 GRAPH_INPUT = "frame"
 GRAPH_OUTPUTS = ("boxes_xyxy", "scores", "class_ids", "class_map")
 ROAD_SCORE_OUTPUT = "road_score"  # only in graphs exported with it
+# what an evaluation needs besides, in graphs made for one
+EVALUATION_OUTPUTS = (ROAD_SCORE_OUTPUT, "class_map_unmasked", "box_mask")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,13 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import onnx
 import torch
@@ -29,6 +30,7 @@ from perception.core.manifest import (
     sha256,
     write_manifest,
 )
+from perception.models.config import GraphConfig
 from perception.models.graph import InferenceGraph
 from perception.models.weights import Weights, build_network, load_network, save_weights, shippable
 from perception.training.config import TrainConfig
@@ -54,12 +56,14 @@ class ExportOptions:
     Attributes:
         score_threshold: boxes below it are not shown, in [0, 1].
         max_pixels: larger frames are scaled down to this many px unless a size is asked for: KITTI's size by default.
-        evaluation: with the outputs that an evaluation needs, ``road_score`` and ``class_map_unmasked``.
+        mask_threshold: tau of the box mask, in [0, 1]; ``None``: as the run was configured.
+        extras: further outputs, of `perception.core.manifest.EVALUATION_OUTPUTS`.
     """
 
     score_threshold: float = 0.4
     max_pixels: int = 1248 * 384
-    evaluation: bool = False
+    mask_threshold: float | None = None
+    extras: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: Path) -> tuple[TrainConfig, Weights]:
@@ -69,6 +73,8 @@ def read_checkpoint(path: Path) -> tuple[TrainConfig, Weights]:
         InputError: missing, damaged, or not such a checkpoint.
     """
     try:
+        if not is_zipfile(path):  # every checkpoint is one
+            raise OSError("it is missing, empty or damaged")  # noqa: TRY301 (one message for all that is wrong)
         checkpoint: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         config = build_config(TrainConfig, checkpoint["hyper_parameters"], str(path))
         prefix = "model."
@@ -88,35 +94,35 @@ def export_checkpoint(checkpoint: Path, folder: Path, options: ExportOptions) ->
     stored = shippable(weights)
     network = build_network(config.model, stored)
     trained_on = tuple(LICENCES.get(entry.name, entry.name) for entry in config.data.sets)
-    graph = InferenceGraph(network, config.graph, options.evaluation)
+    if options.mask_threshold is not None:
+        config = replace(config, graph=replace(config.graph, mask_threshold=options.mask_threshold))
+    graph = InferenceGraph(network, config.graph, options.extras)
     return _write(graph, stored, folder, options, dump_config(config), trained_on)
 
 
 def export_variant(
-    engine: Engine, folder: Path, *, evaluation: bool, mask: str | None = None
+    engine: Engine, folder: Path, *, extras: Sequence[str] = (), mask: str | None = None
 ) -> Engine:
     """Write another graph of the same weights, for example with the outputs that an evaluation needs.
 
     Args:
         engine: whose weights are taken.
         folder: of the new engine.
-        evaluation: with ``road_score`` and ``class_map_unmasked``.
-        mask: another form of the box mask.
+        extras: further outputs, of `perception.core.manifest.EVALUATION_OUTPUTS`.
+        mask: another form of the box mask; ``None``: the same.
     """
     network, graph_config = load_network(engine)
-    graph_table = dump_config(graph_config) | ({"mask": mask} if mask else {})
-    graph_config = build_config(type(graph_config), graph_table, "graph")
     manifest = engine.manifest
+    table = dump_config(graph_config) | ({"mask": mask} if mask else {})
     options = ExportOptions(
         score_threshold=manifest.score_threshold,
         max_pixels=manifest.max_pixels,
-        evaluation=evaluation,
+        extras=tuple(extras),
     )
-    graph = InferenceGraph(network, graph_config, evaluation)
-    config = {**manifest.config, "graph": graph_table}
-    return _write(
-        graph, shippable(network.state_dict()), folder, options, config, manifest.trained_on
-    )
+    graph = InferenceGraph(network, build_config(GraphConfig, table, "graph"), extras)
+    config = {**manifest.config, "graph": table}
+    stored = shippable(network.state_dict())
+    return _write(graph, stored, folder, options, config, manifest.trained_on)
 
 
 def _write(

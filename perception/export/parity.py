@@ -115,9 +115,9 @@ class Parity:
         """Shares and differences, ready for JSON."""
         return {
             **asdict(self),
-            "equal_pixels": self.equal / max(self.pixels, 1),
-            "road_iou": self.road_both / max(self.road_either, 1),
-            "matched_boxes": self.matched / max(self.boxes, 1),
+            "equal_pixels": share(self.equal, self.pixels),
+            "road_iou": share(self.road_both, self.road_either),
+            "matched_boxes": share(self.matched, self.boxes),
             "ok": not self.violations(),
         }
 
@@ -129,8 +129,8 @@ class Parity:
         if self.frames == len(self.crossing):
             return ["nothing was compared: a box crosses the mask threshold in every frame"]
         checks = (
-            ("equal pixels", self.equal / max(self.pixels, 1), limit.equal_pixels, True),
-            ("matched boxes", self.matched / max(self.boxes, 1), limit.matched, True),
+            ("equal pixels", share(self.equal, self.pixels), limit.equal_pixels, True),
+            ("matched boxes", share(self.matched, self.boxes), limit.matched, True),
             ("box difference, px", self.box_px, limit.box_px, False),
             ("score difference", self.score, limit.score, False),
         )
@@ -139,6 +139,11 @@ class Parity:
             for name, value, bound, lowest in checks
             if (value < bound if lowest else value > bound)
         ]
+
+
+def share(part: int, whole: int) -> float:
+    """A share in [0, 1]; 1 of nothing, since nothing differs there."""
+    return part / whole if whole else 1.0
 
 
 def match_boxes(want: Tensors, got: Tensors) -> NDArray[np.int64]:

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -13,17 +12,16 @@ from rich.table import Table
 from perception.backends import open_backend
 from perception.backends.base import Backend
 from perception.core.errors import ConfigError
-from perception.core.geometry import Letterbox, boxes_to_frame, choose_model_size, parse_size
+from perception.core.geometry import choose_model_size, parse_size
 from perception.core.manifest import GRAPH_INPUT, Engine
-from perception.core.types import Detections, Frame, UInt8
+from perception.core.types import Frame, UInt8
 from perception.datasets import Dataset, open_dataset
 from perception.metrics.evaluator import UNMASKED, Evaluator, GraphResult
-from perception.stages.postprocess import map_to_frame
+from perception.metrics.outputs import read_outputs
 from perception.stages.preprocess import preprocess
 
 DataSplits = Sequence[tuple[str, str]]
 FIGURES = "figures"
-MAPS = ("class_map", "class_map_unmasked", "road_score", "box_mask")
 
 
 def evaluate(
@@ -85,28 +83,6 @@ def evaluate(
         "frames": sum(map(len, frames.values())),
         FIGURES: figures,
     }
-
-
-def read_outputs(outputs: Mapping[str, NDArray[Any]], box: Letterbox) -> GraphResult:
-    """All that the graph gave for one frame, in the pixels of that frame; nothing is thresholded.
-
-    Args:
-        outputs: by the names of the exported graph, for one frame; those of an evaluation may be absent.
-        box: how the frame was fitted into the engine input.
-    """
-    width, height = box.content_wh
-    maps = {
-        name: map_to_frame(outputs[name][0, :height, :width].astype(np.uint8), box.frame_wh)
-        for name in MAPS
-        if name in outputs
-    }
-    mask = maps.pop("box_mask", None)
-    detections = Detections(
-        boxes_to_frame(outputs["boxes_xyxy"][0], box),
-        outputs["scores"][0].astype(np.float32),
-        outputs["class_ids"][0].astype(np.int64),
-    )
-    return GraphResult(detections, box_mask=None if mask is None else mask > 0, **maps)
 
 
 def spread_frames(datasets: DataSplits, frames: int) -> Iterator[tuple[str, UInt8]]:

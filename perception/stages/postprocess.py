@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.core.geometry import Letterbox, boxes_to_frame
+from perception.core.geometry import Letterbox, boxes_to_frame, map_to_frame
 from perception.core.manifest import EngineManifest
 from perception.core.types import Detections, Float32, Frame, Scene, UInt8
 from perception.stages.drivable import road_outline
@@ -55,14 +54,6 @@ def postprocess(
     detections = _detections(outputs, box, reading.score_threshold)
     class_map = map_to_frame(content, box.frame_wh)
     return Scene(frame, detections, class_map, outline, time.monotonic_ns())
-
-
-def map_to_frame(content: UInt8, frame_wh: tuple[int, int]) -> UInt8:
-    """Enlarge the content ``uint8[h, w]`` of a class map to frame px; each takes the class at its own centre."""
-    if content.shape == (frame_wh[1], frame_wh[0]):
-        return np.ascontiguousarray(content)
-    # uint8 stays uint8
-    return cv2.resize(content, frame_wh, interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[return-value]
 
 
 def _detections(

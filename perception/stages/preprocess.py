@@ -9,10 +9,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from perception.core.geometry import Letterbox, fit_letterbox
+from perception.core.geometry import PADDING_VALUE, Letterbox, fit_letterbox
 from perception.core.types import Frame, UInt8
-
-PAD_VALUE = 114  # of all channels: mid grey, near the mean of road pictures
 
 
 class Fed(NamedTuple):
@@ -28,7 +26,7 @@ class Fed(NamedTuple):
 
 
 def preprocess(frame: Frame, model_wh: tuple[int, int]) -> Fed:
-    """Fit a frame into an engine input of ``model_wh`` px: never enlarged, padded right and below with `PAD_VALUE`."""
+    """Fit a frame into an engine input of ``model_wh`` px: never enlarged, padded right and below with `PADDING_VALUE`."""
     box = fit_letterbox(frame.size_wh, model_wh)
     return Fed(fit_image(frame.image, box)[None], box)
 
@@ -41,8 +39,8 @@ def fit_image(image: UInt8, box: Letterbox) -> UInt8:
     (width, height), (model_width, model_height) = box.content_wh, box.model_wh
     fitted = np.empty((model_height, model_width, image.shape[2]), np.uint8)
     fitted[:height, :width] = content
-    fitted[height:] = PAD_VALUE
-    fitted[:height, width:] = PAD_VALUE
+    fitted[height:] = PADDING_VALUE
+    fitted[:height, width:] = PADDING_VALUE
     return fitted
 
 

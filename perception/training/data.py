@@ -109,7 +109,7 @@ class MixedData(pl.LightningDataModule):
 
     Args:
         config: the mixture.
-        steps_per_epoch: optimiser steps of one epoch, over all processes.
+        steps_per_epoch: optimiser steps of one epoch.
         val_frames: of each set, spread evenly; 0 for all.
         root: folder of all sets; by default ``PERCEPTION_DATA``.
     """
@@ -134,12 +134,13 @@ class MixedData(pl.LightningDataModule):
             transform = build_transforms(config.crop_wh, (low * entry.scale, high * entry.scale))
             parts.append(TrainingFrames(dataset, transform))
             weights += [entry.share / len(dataset)] * len(dataset)
-        processes = self.trainer.world_size if self.trainer else 1
-        frames = self._steps * config.batch_size * processes
+        # drawn with replacement: processes need no shares of an epoch, only luck of their own
+        rank = self.trainer.global_rank if self.trainer else 0
+        luck = torch.Generator().manual_seed(torch.initial_seed() + rank)
         return DataLoader(
             ConcatDataset(parts),
             batch_size=config.batch_size,
-            sampler=WeightedRandomSampler(weights, frames),
+            sampler=WeightedRandomSampler(weights, self._steps * config.batch_size, generator=luck),
             num_workers=config.workers,
             collate_fn=collate,
             persistent_workers=config.workers > 0,

@@ -1,42 +1,20 @@
-"""Run a graph in torch on whole frames, with results in the pixels of the frame: the counterpart of the engine's run."""
+"""Run a graph in torch on whole frames, with results in the pixels of the frame: the counterpart of an engine's run."""
 
-import cv2
-import numpy as np
 import torch
 from torch import nn
 
-from perception.core.geometry import PADDING_VALUE, SIZE_MULTIPLE
-from perception.core.types import Detections, UInt8
+from perception.core.geometry import choose_model_size, fit_letterbox
 from perception.datasets import Sample
 from perception.metrics.evaluator import GraphResult
-
-
-def pad_to_multiple(image: UInt8) -> UInt8:
-    """``uint8[H, W, 3]`` padded right and below to multiples of 32."""
-    below, right = (-n % SIZE_MULTIPLE for n in image.shape[:2])
-    padded = cv2.copyMakeBorder(
-        image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(PADDING_VALUE,) * 3
-    )
-    return np.asarray(padded, np.uint8)
+from perception.metrics.outputs import read_outputs
+from perception.stages.preprocess import fit_image
 
 
 @torch.no_grad()
 def run_on_sample(graph: nn.Module, sample: Sample) -> GraphResult:
-    """Run an `InferenceGraph` on one frame at its own size."""
-    height, width = sample.image.shape[:2]
+    """Run an `InferenceGraph` on one frame at its own size, padded to multiples of 32."""
+    frame_wh = (sample.image.shape[1], sample.image.shape[0])
+    box = fit_letterbox(frame_wh, choose_model_size(frame_wh, max_pixels=frame_wh[0] * frame_wh[1]))
     device = next(graph.parameters()).device
-    out = graph(torch.from_numpy(pad_to_multiple(sample.image))[None].to(device))
-    arrays = {name: tensor[0].cpu().numpy() for name, tensor in out.items()}
-    detections = None
-    if "boxes_xyxy" in arrays:
-        limit = np.array((width, height) * 2, np.float32)
-        detections = Detections(
-            np.minimum(arrays["boxes_xyxy"], limit).astype(np.float32),
-            arrays["scores"].astype(np.float32),
-            arrays["class_ids"].astype(np.int64),
-        )
-    maps = {
-        name: np.ascontiguousarray(arrays[name][:height, :width]) if name in arrays else None
-        for name in ("class_map", "class_map_unmasked", "road_score")
-    }
-    return GraphResult(detections=detections, **maps)
+    out = graph(torch.from_numpy(fit_image(sample.image, box))[None].to(device))
+    return read_outputs({name: tensor.cpu().numpy() for name, tensor in out.items()}, box)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from perception.core.config import dump_config
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
+from perception.core.manifest import EVALUATION_OUTPUTS
 from perception.datasets import Sample
 from perception.metrics.evaluator import Evaluator
 from perception.models.graph import InferenceGraph
@@ -79,7 +80,7 @@ class MultiTaskModule(pl.LightningModule):
         """Run one whole frame as the car would, and count."""
         name, sample = item
         evaluator = self._evaluators.setdefault(name, Evaluator(MAP_CLASSES, BOX_CLASSES))
-        graph = InferenceGraph(self.model, self.config.graph, evaluation=True)
+        graph = InferenceGraph(self.model, self.config.graph, EVALUATION_OUTPUTS)
         evaluator.update(sample, run_on_sample(graph, sample))
 
     def on_validation_epoch_end(self) -> None:
@@ -97,7 +98,7 @@ class MultiTaskModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union of shapes)
         """AdamW, weight decay on weights only, one cycle over all steps."""
         config = self.config.optimizer
-        groups = []
+        groups, rates = [], []
         for backbone in (True, False):
             for decayed in (True, False):
                 params = [
@@ -108,10 +109,11 @@ class MultiTaskModule(pl.LightningModule):
                 lr = config.lr * (config.backbone_factor if backbone else 1.0)
                 decay = config.weight_decay if decayed else 0.0
                 groups.append({"params": params, "lr": lr, "weight_decay": decay})
+                rates.append(lr)
         optimizer = torch.optim.AdamW(groups)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
-            max_lr=[float(group["lr"]) for group in groups],
+            max_lr=rates,
             total_steps=self.config.steps,
             pct_start=config.warmup,
         )

@@ -121,6 +121,7 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         log_every_n_steps=log_every,
         num_sanity_val_steps=0,
         enable_model_summary=False,
+        use_distributed_sampler=False,  # see MixedData: each process draws for itself, and validates all
     )
     module = MultiTaskModule(config)
     data = MixedData(config.data, steps_per_epoch, config.val_frames)

@@ -6,7 +6,7 @@ from onnx import numpy_helper
 
 from perception.backends import BACKENDS, open_backend
 from perception.core.errors import EngineError, InputError
-from perception.core.manifest import GRAPH_OUTPUTS, load_engine
+from perception.core.manifest import EVALUATION_OUTPUTS, GRAPH_OUTPUTS, load_engine
 from perception.export.onnx import OPSET, ExportOptions, export_checkpoint, read_checkpoint
 from perception.export.variants import evaluation_variant, unmasked_variant
 from perception.models.graph import InferenceGraph
@@ -90,7 +90,7 @@ def test_the_weights_file_is_the_network_of_the_graph(engine):
 
 def test_an_evaluation_variant_adds_what_evaluation_needs(engine, tmp_path):
     variant = evaluation_variant(engine, tmp_path)
-    assert set(variant.manifest.outputs) == {*GRAPH_OUTPUTS, "road_score", "class_map_unmasked"}
+    assert set(variant.manifest.outputs) == {*GRAPH_OUTPUTS, *EVALUATION_OUTPUTS}
     assert evaluation_variant(engine, tmp_path).manifest.onnx_sha256 == variant.manifest.onnx_sha256
 
 

@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.core.labels import MAP_CLASSES, ROAD
+from perception.core.manifest import EVALUATION_OUTPUTS
 from perception.models.config import GraphConfig, ModelConfig
-from perception.models.graph import InferenceGraph, fast_nms, masked_argmax, road_score
+from perception.models.graph import InferenceGraph, classify_pixels, fast_nms, road_score
 from perception.models.heads.detection import STRIDES, decode_cells
+from perception.models.heads.segmentation import upsample_logits
 from perception.models.multitask import MultiTaskModel
 from tests import reference
 
@@ -27,20 +29,25 @@ def test_suppression_is_that_of_pairs_looked_at_one_by_one(seed, count, iou):
 
 
 @given(seed=st.integers(0, 10_000))
-def test_where_the_mask_is_false_the_next_best_class_wins(seed):
+def test_where_the_mask_is_false_the_next_best_class_of_the_cell_wins(seed):
     rng = np.random.default_rng(seed)
-    logits = rng.normal(size=(len(MAP_CLASSES), 4, 6)).astype(np.float32)
-    logits[ROAD] += 1.0  # so that road often wins
-    mask = rng.random((4, 6)) > 0.5
-    got = masked_argmax(torch.from_numpy(logits)[None], torch.from_numpy(mask)[None])
+    cells = rng.normal(size=(len(MAP_CLASSES), 2, 3)).astype(np.float32)
+    cells[ROAD] += 1.0  # so that road often wins
+    mask = rng.random((16, 24)) > 0.5
+    logits = upsample_logits(torch.from_numpy(cells)[None])
+    got = classify_pixels(torch.from_numpy(cells)[None], logits, torch.from_numpy(mask)[None])
     assert got.dtype == torch.uint8
-    np.testing.assert_array_equal(got[0].numpy(), reference.class_map(logits, mask, ROAD))
+    expected = reference.class_map(logits[0].numpy(), cells, mask, ROAD)
+    np.testing.assert_array_equal(got[0].numpy(), expected)
 
 
 def test_a_mask_that_is_true_everywhere_changes_nothing():
-    logits = torch.randn(2, len(MAP_CLASSES), 8, 8)
-    everywhere = torch.ones(2, 8, 8, dtype=torch.bool)
-    assert torch.equal(masked_argmax(logits, everywhere), masked_argmax(logits, None))
+    cells = torch.randn(2, len(MAP_CLASSES), 2, 3)
+    logits = upsample_logits(cells)
+    everywhere = torch.ones(2, 16, 24, dtype=torch.bool)
+    plain = classify_pixels(cells, logits, None)
+    assert torch.equal(classify_pixels(cells, logits, everywhere), plain)
+    assert torch.equal(plain.long(), logits.argmax(dim=1))
 
 
 def test_cells_decode_to_boxes_in_pixels():
@@ -84,7 +91,7 @@ def small():
 
 @pytest.mark.parametrize("size_hw", [(32, 32), (64, 96), (96, 160)], ids=str)
 def test_the_graph_keeps_its_contract_at_any_multiple_of_32(small, size_hw):
-    graph = InferenceGraph(small, GraphConfig(), evaluation=True)
+    graph = InferenceGraph(small, GraphConfig(), EVALUATION_OUTPUTS)
     with torch.no_grad():
         out = graph(torch.randint(0, 256, (2, *size_hw, 3), dtype=torch.uint8))
     height, width = size_hw
@@ -96,6 +103,7 @@ def test_the_graph_keeps_its_contract_at_any_multiple_of_32(small, size_hw):
         "class_map": ((2, height, width), torch.uint8),
         "road_score": ((2, height, width), torch.uint8),
         "class_map_unmasked": ((2, height, width), torch.uint8),
+        "box_mask": ((2, height, width), torch.uint8),
     }
     assert (out["scores"].diff(dim=1) <= 0).all(), "best first"
     assert (out["boxes_xyxy"] >= 0).all()

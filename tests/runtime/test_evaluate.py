@@ -13,8 +13,9 @@ from perception.core.geometry import fit_letterbox
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES, ROAD
 from perception.core.manifest import GRAPH_INPUT, Engine
 from perception.datasets.base import BoxLabels, Dataset, Sample
+from perception.metrics.outputs import read_outputs
 from perception.runtime import evaluate as module
-from perception.runtime.evaluate import evaluate, figures_table, read_outputs, spread_frames
+from perception.runtime.evaluate import evaluate, figures_table, spread_frames
 
 FRAME_WH = (50, 40)
 SKY = MAP_CLASSES.index("sky")

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.core.geometry import boxes_to_model, choose_model_size, fit_letterbox
+from perception.core.geometry import boxes_to_model, choose_model_size, fit_letterbox, map_to_frame
 from perception.core.labels import MAP_CLASSES, ROAD
 from perception.core.types import Frame
 from perception.stages.drivable import road_outline
-from perception.stages.postprocess import Reading, map_to_frame, postprocess
+from perception.stages.postprocess import Reading, postprocess
 from perception.stages.preprocess import preprocess
 
 SIZES = st.tuples(st.integers(1, 2000), st.integers(1, 1500))

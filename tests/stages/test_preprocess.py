@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.core.geometry import choose_model_size, fit_letterbox
+from perception.core.geometry import PADDING_VALUE, choose_model_size, fit_letterbox
 from perception.core.types import Frame
-from perception.stages.preprocess import PAD_VALUE, fit_image, preprocess, shrink
+from perception.stages.preprocess import fit_image, preprocess, shrink
 
 FRAME_SIZES = st.tuples(st.integers(1, 2000), st.integers(1, 1500))
 MODEL_SIZES = st.tuples(st.integers(1, 10), st.integers(1, 10)).map(
@@ -30,8 +30,8 @@ def test_any_frame_fills_its_content_and_the_rest_is_padding(frame_wh, model_wh)
     assert fed.feed.flags.c_contiguous
     width, height = fed.box.content_wh
     assert (fed.feed[0, :height, :width] == 7).all()
-    assert (fed.feed[0, height:] == PAD_VALUE).all()
-    assert (fed.feed[0, :, width:] == PAD_VALUE).all()
+    assert (fed.feed[0, height:] == PADDING_VALUE).all()
+    assert (fed.feed[0, :, width:] == PADDING_VALUE).all()
 
 
 def test_a_frame_of_the_engine_size_is_not_copied():

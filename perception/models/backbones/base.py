@@ -51,6 +51,7 @@ class Backbone(nn.Module):
         Returns:
             Maps ``float[N, C_i, H/s, W/s]`` for s = 8, 16, 32.
         """
-        image = (frame.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std
+        # numbers first, then axes: TensorRT moves no uint8
+        image = (frame.to(self.mean.dtype).permute(0, 3, 1, 2) - self.mean) / self.std
         shallow, middle, deep = self.features(image)
         return shallow, middle, deep

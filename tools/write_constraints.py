@@ -4,9 +4,9 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
-# pinned in pyproject.toml, or brought by what is pinned there; NumPy and OpenCV stay free, since both NumPy lines are tested
+# pinned in pyproject.toml, or brought by what is pinned there; NumPy and OpenCV stay free, since both NumPy lines are tested (ml-dtypes follows them)
 FREE = (
-    "cuda-", "efficientnet-lite0", "numpy", "nvidia-", "opencv-", "perception", "pip", "setuptools", "tensorrt", "torch",
+    "cuda-", "efficientnet-lite0", "ml-dtypes", "numpy", "nvidia-", "opencv-", "perception", "pip", "setuptools", "tensorrt", "torch",
     "triton",
 )  # fmt: skip
 KEPT = ("torchmetrics",)

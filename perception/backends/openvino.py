@@ -87,8 +87,8 @@ def _config(precision: str, threads: int | None) -> dict[str, Any]:
         "NUM_STREAMS": 1,
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
         "INFERENCE_NUM_THREADS": threads or usable_cores(),
-        # activations in the denormal range would be many times slower, and mean nothing
-        "CPU_DENORMALS_OPTIMIZATION": True,
+        # the export has no denormal weights; this would change the arithmetic of the whole process, the user's NumPy included
+        "CPU_DENORMALS_OPTIMIZATION": False,
     }
 
 

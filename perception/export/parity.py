@@ -118,6 +118,7 @@ class Parity:
             "equal_pixels": share(self.equal, self.pixels),
             "road_iou": share(self.road_both, self.road_either),
             "matched_boxes": share(self.matched, self.boxes),
+            "judged": self.precision in TOLERANCES,
             "ok": not self.violations(),
         }
 

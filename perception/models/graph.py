@@ -16,7 +16,7 @@ from perception.core.labels import ROAD
 from perception.models.config import GraphConfig
 from perception.models.heads.detection import decode_cells
 from perception.models.heads.segmentation import UPSAMPLING, upsample_logits
-from perception.models.mask import box_mask
+from perception.models.mask import above_foot, box_foot
 from perception.models.multitask import MultiTaskModel
 from perception.models.neck import Pyramid
 
@@ -61,29 +61,29 @@ class InferenceGraph(nn.Module):
         _, height, width, _ = frame.shape
         out = self.model(frame)
         result: dict[str, Tensor] = {}
-        mask = None
+        blocked = None
         if out.detection is not None:
             boxes = self.find_boxes(out.detection.predictions, (width, height))
             result |= boxes._asdict()
             if self.config.mask == "hard":
-                mask = box_mask(
-                    boxes.boxes_xyxy, boxes.scores, (width, height), self.config.mask_threshold
-                )
+                tau = self.config.mask_threshold
+                foot = box_foot(boxes.boxes_xyxy, boxes.scores, width, tau)
+                blocked = above_foot(foot, height)
         if out.class_logits is not None:
             cell_logits = out.class_logits.float()
             logits = upsample_logits(cell_logits)
-            result["class_map"] = classify_pixels(cell_logits, logits, mask)
-            result |= self._extras(cell_logits, logits, mask)
+            result["class_map"] = classify_pixels(cell_logits, logits, blocked)
+            result |= self._extras(cell_logits, logits, blocked)
         return result
 
     def _extras(
-        self, cell_logits: Tensor, logits: Tensor, mask: Tensor | None
+        self, cell_logits: Tensor, logits: Tensor, blocked: Tensor | None
     ) -> dict[str, Tensor]:
-        everywhere = torch.ones_like(logits[:, 0], dtype=torch.bool)
+        nowhere = torch.zeros_like(logits[:, 0], dtype=torch.bool)
         ways = {
             "road_score": lambda: road_score(logits),
             "class_map_unmasked": lambda: classify_pixels(cell_logits, logits, None),
-            "box_mask": lambda: (everywhere if mask is None else mask).to(torch.uint8),
+            "box_mask": lambda: (~(nowhere if blocked is None else blocked)).to(torch.uint8),
         }
         return {name: ways[name]() for name in self.extras}
 
@@ -132,8 +132,8 @@ def fast_nms(boxes_xyxy: Tensor, class_ids: Tensor, iou: float) -> Tensor:
     return 1.0 - double.to(boxes_xyxy.dtype).amax(dim=1)
 
 
-def classify_pixels(cell_logits: Tensor, logits: Tensor, mask: Tensor | None) -> Tensor:
-    """The class of each pixel; where the mask is false road cannot win and the next best class does.
+def classify_pixels(cell_logits: Tensor, logits: Tensor, blocked: Tensor | None) -> Tensor:
+    """The class of each pixel; where the mask blocks it road cannot win and the next best class does.
 
     The next best class is that of the pixel's cell, not interpolated: it is asked for only where road won and a box forbids it, and a
     second arg-max over all planes at frame size would cost more than 1 % of the whole forward pass on a CPU.
@@ -141,22 +141,27 @@ def classify_pixels(cell_logits: Tensor, logits: Tensor, mask: Tensor | None) ->
     Args:
         cell_logits: ``float[N, C, H/8, W/8]``.
         logits: ``float[N, C, H, W]``, the same upsampled.
-        mask: ``bool[N, H, W]``, or ``None`` for no mask.
+        blocked: ``bool[N, H, W]``, where the mask is 0; ``None`` for no mask.
 
     Returns:
         ``uint8[N, H, W]``.
     """
     best = logits.argmax(dim=1)
-    if mask is None:
+    if blocked is None:
         return best.to(torch.uint8)
     channel = torch.arange(cell_logits.shape[1], device=cell_logits.device).reshape(1, -1, 1, 1)
     others = torch.where(channel == ROAD, torch.finfo(cell_logits.dtype).min, cell_logits)
-    # from road to the next best, as a sum: a select at frame size takes a CPU twice as long
     step = (others.argmax(dim=1, keepdim=True) - ROAD).to(cell_logits.dtype)
-    step = F.interpolate(step, scale_factor=float(UPSAMPLING), mode="nearest").squeeze(1)
     best = best.to(cell_logits.dtype)
-    forbidden = (best == ROAD) & ~mask
-    return (best + step * forbidden.to(cell_logits.dtype)).to(torch.uint8)
+    forbidden = ((best == ROAD) & blocked).to(cell_logits.dtype)
+    # From road to the next best as a sum: a select at frame size takes a CPU longer. The step is enlarged along rows only; the rows of
+    # a cell share it.
+    step = F.interpolate(step, scale_factor=(1.0, float(UPSAMPLING)), mode="nearest").transpose(
+        1, 2
+    )
+    n, height, width = forbidden.shape
+    rows = forbidden.reshape(n, height // UPSAMPLING, UPSAMPLING, width)
+    return (best + (rows * step).reshape(n, height, width)).to(torch.uint8)
 
 
 def road_score(logits: Tensor) -> Tensor:

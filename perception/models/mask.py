@@ -4,29 +4,30 @@ import torch
 from torch import Tensor
 
 
-def box_mask(
-    boxes_xyxy: Tensor, scores: Tensor, size_wh: tuple[int, int], threshold: float
-) -> Tensor:
-    """Where road may win.
+def box_foot(boxes_xyxy: Tensor, scores: Tensor, width: int, threshold: float) -> Tensor:
+    """The lowest foot of the boxes that cover each column.
 
-    "Inside a box or above it" is ``y <= y2`` for ``x1 <= x <= x2``, so only the lowest foot in each column matters:
-    ``foot[x] = max{y2_k : x1_k <= x <= x2_k}`` over boxes of score >= threshold, -1 where there is none, and
+    "Inside a box or above it" is ``y <= y2`` for ``x1 <= x <= x2``, so only this matters of all boxes:
+    ``foot[x] = max{y2_k : x1_k <= x <= x2_k}`` over boxes of score >= threshold, -1 where there is none. The mask is then
     ``mask[y, x] = y > foot[x]``. That is O(K W + H W) instead of O(K H W).
 
     Args:
         boxes_xyxy: ``float32[N, K, 4]``, px.
         scores: ``float32[N, K]`` in [0, 1].
-        size_wh: of the frame, px.
+        width: of the frame, px.
         threshold: tau, in [0, 1].
 
     Returns:
-        ``bool[N, H, W]``; false inside and above boxes.
+        ``float32[N, W]``, px.
     """
-    width, height = size_wh
     x = torch.arange(width, device=boxes_xyxy.device, dtype=boxes_xyxy.dtype)
-    y = torch.arange(height, device=boxes_xyxy.device, dtype=boxes_xyxy.dtype)
     x1, _, x2, y2 = boxes_xyxy.unsqueeze(2).unbind(dim=3)  # each [N, K, 1]
     y2 = torch.where((scores >= threshold).unsqueeze(2), y2, -1.0)
     covered = (x1 <= x) & (x <= x2)  # [N, K, W]
-    foot = torch.where(covered, y2, -1.0).amax(dim=1)  # [N, W]
-    return y[:, None] > foot[:, None, :]
+    return torch.where(covered, y2, -1.0).amax(dim=1)
+
+
+def above_foot(foot: Tensor, height: int) -> Tensor:
+    """Where road cannot win, ``not mask``: ``float32[N, W]`` -> ``bool[N, H, W]``, true inside and above boxes."""
+    y = torch.arange(height, device=foot.device, dtype=foot.dtype)
+    return y[:, None] <= foot[:, None, :]

@@ -152,3 +152,10 @@ def test_opening_openvino_does_not_load_its_telemetry():
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", list(BACKENDS))
+def test_a_backend_leaves_the_arithmetic_of_the_process_alone(tiny_engine, name):
+    with open_backend(name, tiny_engine, (64, 32)) as backend:
+        backend.infer({"frame": np.zeros((1, 32, 64, 3), np.uint8)})
+        assert np.float32(1e-38) / np.float32(1e3) > 0, "denormals are still numbers"

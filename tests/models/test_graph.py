@@ -35,18 +35,18 @@ def test_where_the_mask_is_false_the_next_best_class_of_the_cell_wins(seed):
     cells[ROAD] += 1.0  # so that road often wins
     mask = rng.random((16, 24)) > 0.5
     logits = upsample_logits(torch.from_numpy(cells)[None])
-    got = classify_pixels(torch.from_numpy(cells)[None], logits, torch.from_numpy(mask)[None])
+    got = classify_pixels(torch.from_numpy(cells)[None], logits, torch.from_numpy(~mask)[None])
     assert got.dtype == torch.uint8
     expected = reference.class_map(logits[0].numpy(), cells, mask, ROAD)
     np.testing.assert_array_equal(got[0].numpy(), expected)
 
 
-def test_a_mask_that_is_true_everywhere_changes_nothing():
+def test_a_mask_that_blocks_nothing_changes_nothing():
     cells = torch.randn(2, len(MAP_CLASSES), 2, 3)
     logits = upsample_logits(cells)
-    everywhere = torch.ones(2, 16, 24, dtype=torch.bool)
+    nowhere = torch.zeros(2, 16, 24, dtype=torch.bool)
     plain = classify_pixels(cells, logits, None)
-    assert torch.equal(classify_pixels(cells, logits, everywhere), plain)
+    assert torch.equal(classify_pixels(cells, logits, nowhere), plain)
     assert torch.equal(plain.long(), logits.argmax(dim=1))
 
 

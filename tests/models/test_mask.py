@@ -4,10 +4,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.models.mask import box_mask
+from perception.models.mask import above_foot, box_foot
 from tests import reference
 
 TAU = 0.4
+
+
+def box_mask(boxes_xyxy, scores, size_wh, threshold):
+    """As the graph makes it."""
+    return ~above_foot(box_foot(boxes_xyxy, scores, size_wh[0], threshold), size_wh[1])
+
+
 COORDINATE = st.one_of(st.integers(-5, 45).map(float), st.floats(-5, 45, width=32))
 
 

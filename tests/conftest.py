@@ -1,9 +1,12 @@
 """Fixtures that several folders share: tiny videos, tiny engines, frames, scenes. Nothing here needs torch."""
 
 import os
+from pathlib import Path
 
 # before torch is imported: its threads spin while they wait for each other, which on a busy machine takes minutes
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# where the labelled data lies beside a checkout; only tests marked `data` read it
+os.environ.setdefault("PERCEPTION_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
 
 import time
 from fractions import Fraction

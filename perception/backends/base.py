@@ -1,19 +1,19 @@
 """The contract of a backend: an opened engine of one fixed size that turns a uint8 frame into the graph's outputs."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.core.closing import Closing
 from perception.core.manifest import GRAPH_INPUT, TensorSpec
 
 Tensors = dict[str, NDArray[Any]]
 
 
-class Backend(ABC):
+class Backend(Closing):
     """One opened engine.
 
     Attributes:
@@ -51,17 +51,6 @@ class Backend(ABC):
     @abstractmethod
     def close(self) -> None:
         """Free what the engine holds; a second call does nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def check_feeds(inputs: Mapping[str, TensorSpec], feeds: Mapping[str, NDArray[Any]]) -> None:

@@ -1,13 +1,12 @@
 """The contract of a sink: it takes scenes until it is closed. Also the group that writes to several."""
 
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
-from typing import Self
 
+from perception.core.closing import Closing
 from perception.core.types import Scene
 
 logger = logging.getLogger(__name__)
@@ -28,7 +27,7 @@ class SinkContext:
     fps: float | None = None
 
 
-class Sink(ABC):
+class Sink(Closing):
     """Where results go. Nothing that was written is lost when something else fails."""
 
     @abstractmethod
@@ -46,17 +45,6 @@ class Sink(ABC):
         Raises:
             OutputError: the last of it cannot be written.
         """
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class SinkGroup(Sink):

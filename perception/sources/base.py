@@ -1,12 +1,11 @@
 """The contract of a source: an iterator of frames of one size. Knows nothing of who reads them or how fast."""
 
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
+from perception.core.closing import Closing
 from perception.core.errors import InputError
 from perception.core.types import Frame, UInt8
 
@@ -26,7 +25,7 @@ class Picture:
     stream_s: float | None
 
 
-class Source(ABC):
+class Source(Closing):
     """Pictures from somewhere, numbered from 0, all of one size. Iterate it once, from one thread.
 
     Attributes:
@@ -75,14 +74,3 @@ class Source(ABC):
     def close(self) -> None:
         """Give back files and devices; only when nobody iterates any more. A second call does nothing."""
         self._stopping.set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -147,6 +147,16 @@ class MixedData(pl.LightningDataModule):
             prefetch_factor=4 if config.workers else None,
         )
 
+    def transfer_batch_to_device(
+        self,
+        batch: Any,  # noqa: ANN401 (Batch, or a validation item)
+        device: torch.device,
+        dataloader_idx: int,
+    ) -> Any:  # noqa: ANN401
+        """Training batches go to the device; validation samples stay, the run on a sample moves what it needs."""
+        del dataloader_idx
+        return batch.to(device) if isinstance(batch, Batch) else batch
+
     def val_dataloader(self) -> DataLoader[tuple[str, Sample]]:
         """Each validation frame once, whole."""
         parts: list[TorchDataset[tuple[str, Sample]]] = []

@@ -44,16 +44,6 @@ class MultiTaskModule(pl.LightningModule):
         """The network itself, see `MultiTaskModel.forward`."""
         return self.model(frame)
 
-    def transfer_batch_to_device(
-        self,
-        batch: Any,  # noqa: ANN401 (Batch, or a validation item)
-        device: torch.device,
-        dataloader_idx: int,
-    ) -> Any:  # noqa: ANN401
-        """Training batches go to the device; validation samples stay, `run_on_sample` moves what it needs."""
-        del dataloader_idx
-        return batch.to(device) if isinstance(batch, Batch) else batch
-
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """One forward pass; gives the weighted sum of all loss terms."""
         out = self.model(batch.frame)

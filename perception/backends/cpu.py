@@ -11,13 +11,12 @@ from perception.core.manifest import Engine, TensorSpec
 
 
 @cache
-def cpu_name() -> str:
-    """The CPU's name for reports, as the system gives it."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Model of the processor for reports; on boards that do not tell it, the architecture."""
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
             key, _, value = line.partition(":")
-            if key.strip() == "model name":
+            if key.strip().lower() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
 

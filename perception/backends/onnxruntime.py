@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from perception.backends.base import Backend, Tensors
 from perception.backends.cpu import check_graph, cpu_name, usable_cores
 from perception.core.errors import ConfigError, EngineError
-from perception.core.manifest import Engine, TensorSpec
+from perception.core.manifest import FREE_AXES, Engine, TensorSpec
 
-# the free axes of the exported graph, by the names that export/onnx.py gives them
-AXES = ("batch", "height", "width")
 QUIET = 3  # errors only: they come as exceptions, warnings about the graph are not the user's
 _DTYPES = {
     "tensor(float)": "float32", "tensor(int32)": "int32", "tensor(int64)": "int64",
@@ -75,7 +73,7 @@ def _options(size_wh: tuple[int, int], threads: int) -> onnxruntime.SessionOptio
     options = onnxruntime.SessionOptions()
     options.log_severity_level = QUIET
     options.intra_op_num_threads = threads
-    for axis, length in zip(AXES, (1, size_wh[1], size_wh[0]), strict=True):
+    for axis, length in zip(FREE_AXES, (1, size_wh[1], size_wh[0]), strict=True):
         options.add_free_dimension_override_by_name(axis, length)
     # Threads that spin while they wait take the cores from reading and encoding. Measured on 2 cores at 1248x384: the loop is as
     # fast on an idle machine (10.4 and 10.3 fps), and beside one other busy process it makes 5.6 instead of 3.8.

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from perception.core.errors import ConfigError, ExitCode
+from perception.core.manifest import DEFAULT_ENGINE
 
-ENGINE = "road-lite0"
+ENGINE = DEFAULT_ENGINE
 EngineOption = Annotated[str, typer.Option("--engine", help="a name under engines/, or a folder")]
 BackendOption = Annotated[str, typer.Option("--backend", help="onnxruntime or openvino")]
 PrecisionOption = Annotated[

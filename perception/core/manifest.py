@@ -30,6 +30,7 @@ class TensorSpec:
 
 # the exported graph; K is chosen at export and stands in the manifest
 GRAPH_INPUT = "frame"
+FREE_AXES = ("batch", "height", "width")  # of the input, by their names in the ONNX file
 GRAPH_OUTPUTS = ("boxes_xyxy", "scores", "class_ids", "class_map")
 ROAD_SCORE_OUTPUT = "road_score"  # only in graphs exported with it
 # what an evaluation needs besides, in graphs made for one

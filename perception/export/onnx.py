@@ -20,6 +20,7 @@ from perception.core.errors import ConfigError, InputError, OutputError
 from perception.core.geometry import SIZE_MULTIPLE
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.core.manifest import (
+    FREE_AXES,
     GRAPH_INPUT,
     ONNX_FILE,
     WEIGHTS_FILE,
@@ -38,7 +39,6 @@ from perception.training.config import TrainConfig
 logger = logging.getLogger(__name__)
 
 OPSET = 18  # read by TensorRT 10.3 and later
-FREE_AXES = ("batch", "height", "width")
 MAX_BATCH = 64
 EXAMPLE_HW = (96, 160)  # of the frame that the graph is traced with; it holds for any size
 

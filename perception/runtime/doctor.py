@@ -19,6 +19,7 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from rich.table import Table
 
 from perception.backends import BACKENDS
+from perception.backends.cpu import cpu_name, usable_cores
 from perception.core.errors import PerceptionError
 from perception.core.manifest import ENGINES_DIR, MANIFEST_FILE, load_engine, sha256
 from perception.datasets.base import DATA_VARIABLE
@@ -105,8 +106,8 @@ def _machine() -> Iterator[Finding]:
         platform.python_version(),
         "" if python_fits else "install 3.11",
     )
-    cores = machine.usable_cores()
-    yield Finding(area, "processor", True, f"{machine.cpu_name()}, {cores} cores for this process")
+    cores = usable_cores()
+    yield Finding(area, "processor", True, f"{cpu_name()}, {cores} cores for this process")
     features = machine.cpu_features()
     yield Finding(
         area,

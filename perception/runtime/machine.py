@@ -4,8 +4,6 @@ Knows nothing of engines. A fact that the system does not tell is empty or ``Non
 """
 
 import ctypes
-import os
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,15 +55,6 @@ def read_text(path: Path) -> str:
         return ""
 
 
-def cpu_name(cpuinfo: Path = CPUINFO) -> str:
-    """Model of the processor; on boards that do not tell it, the architecture."""
-    for line in read_text(cpuinfo).splitlines():
-        key, _, value = line.partition(":")
-        if key.strip().lower() == "model name":
-            return value.strip()
-    return platform.processor() or platform.machine()
-
-
 def cpu_features(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:
     """Those of `CPU_FEATURES` that the first processor has, in their order."""
     for line in read_text(cpuinfo).splitlines():
@@ -74,13 +63,6 @@ def cpu_features(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:
             present = set(value.split())
             return tuple(name for name in CPU_FEATURES if name in present)
     return ()
-
-
-def usable_cores() -> int:
-    """Processors that this process may run on: fewer than the machine has in a restricted container."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def memory_gib(meminfo: Path = MEMINFO) -> tuple[float, float] | None:

@@ -4,6 +4,8 @@ import ctypes
 
 import pytest
 
+from perception.backends import cpu
+from perception.backends.cpu import cpu_name, usable_cores
 from perception.runtime import machine
 
 X86 = """processor\t: 0
@@ -79,13 +81,13 @@ def test_cpu_features_are_those_that_the_kernel_names(tmp_path, text, features):
 
 
 def test_the_processor_has_the_name_that_the_kernel_gives_it(tmp_path):
-    assert machine.cpu_name(_file(tmp_path, X86)) == "Some CPU 9000 @ 3.0GHz"
+    assert cpu_name(_file(tmp_path, X86)) == "Some CPU 9000 @ 3.0GHz"
 
 
 def test_a_processor_without_name_is_called_by_its_architecture(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine.platform, "processor", lambda: "")
-    monkeypatch.setattr(machine.platform, "machine", lambda: "aarch64")
-    assert machine.cpu_name(_file(tmp_path, ARM)) == "aarch64"
+    monkeypatch.setattr(cpu.platform, "processor", lambda: "")
+    monkeypatch.setattr(cpu.platform, "machine", lambda: "aarch64")
+    assert cpu_name(_file(tmp_path, ARM)) == "aarch64"
 
 
 def test_without_the_system_files_nothing_is_known(tmp_path):
@@ -103,8 +105,8 @@ def test_memory_is_told_in_gib(tmp_path):
 @pytest.mark.parametrize("has_affinity", [True, False])
 def test_there_is_at_least_one_usable_core(monkeypatch, has_affinity):
     if not has_affinity:
-        monkeypatch.delattr(machine.os, "sched_getaffinity", raising=False)
-    assert machine.usable_cores() >= 1
+        monkeypatch.delattr(cpu.os, "sched_getaffinity", raising=False)
+    assert usable_cores() >= 1
 
 
 def test_a_machine_without_driver_has_no_gpu():

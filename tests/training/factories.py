@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import torch
 
-from perception.core.labels import BOX_CLASSES, IGNORE, MAP_CLASSES, ROAD, VEHICLE
+from perception.core.labels import BOX_CLASSES, ROAD, VEHICLE
 from perception.training.losses.base import Batch
 
 SIZE_WH = (96, 64)
@@ -52,7 +52,3 @@ def write_kitti_road(root, frames=4):
         cv2.imwrite(str(folder / "image_2" / f"um_{number:06d}.png"), image)
         cv2.imwrite(str(folder / "gt_image_2" / f"um_road_{number:06d}.png"), truth)
     return root
-
-
-NOT_LABELLED = IGNORE
-NOT_ROAD = len(MAP_CLASSES)

@@ -1,4 +1,4 @@
-"""The commands, but those of ``bench``."""
+"""The commands, but those of ``bench`` and ``render``."""
 
 import json
 import sys
@@ -21,6 +21,7 @@ from perception.cli.options import (
     close,
     parse_data,
 )
+from perception.cli.render import render_app
 
 app = typer.Typer(
     name="perception",
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(bench_app, name="bench")
+app.add_typer(render_app, name="render")
 
 
 def show_version(asked: bool) -> None:
@@ -52,7 +54,7 @@ def common(
 @app.command()
 def run(
     source: Annotated[
-        str, typer.Option(help="PATH, folder of pictures, camera:N, rtsp://..., or demo")
+        str, typer.Option(help="PATH, folder of pictures, camera:N, rtsp://..., synthetic, or demo")
     ],
     engine: EngineOption = ENGINE,
     backend: BackendOption = "",
@@ -125,6 +127,26 @@ def train(
             load_train_config(preset, changes or ()), out or Path("runs") / Path(preset).stem
         )
     )
+
+
+@app.command()
+def study(
+    study: Annotated[str, typer.Argument(help="a shipped study, or the path of a TOML file")],
+    out: Annotated[
+        Path | None, typer.Option(help="folder of the study; one that exists goes on")
+    ] = None,
+) -> None:
+    """Train several recipes with several seeds, score all alike and compare them; what is finished is not done again."""
+    from rich.console import Console
+
+    from perception.training.study.config import load_study
+    from perception.training.study.report import rich_table
+    from perception.training.study.run import run_study
+
+    loaded = load_study(study)
+    summary = run_study(loaded, out or Path("runs") / loaded.name)
+    Console(stderr=True).print(rich_table(loaded.name, summary))
+    close(summary)
 
 
 @app.command()

@@ -86,4 +86,15 @@ MAPPINGS: Mapping[str, LabelMapping] = {
             "Misc": "ignore", "DontCare": "ignore",
         },
     ),
+    # Cityscapes ids. As in CamVid's 11 classes, grass counts as tree and a traffic light as sign, and a cyclist includes the bicycle.
+    "synthetic": LabelMapping(
+        pixels={
+            7: "road", 8: "pavement", 11: "building", 13: "fence", 17: "pole", 19: "sign", 20: "sign", 21: "tree",
+            22: "tree", 23: "sky", 24: "pedestrian", 25: "cyclist", 26: "vehicle", 27: "vehicle", 28: "vehicle",
+            32: "ignore", 33: "cyclist",
+        },
+        boxes={
+            "car": "vehicle", "truck": "vehicle", "bus": "vehicle", "person": "pedestrian", "cyclist": "cyclist",
+        },
+    ),
 }  # fmt: skip

@@ -22,6 +22,23 @@ CHANNEL_ORDER = "BGR"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What a detector should find in a frame, where somebody knows.
+
+    Attributes:
+        boxes_xyxy: ``float32[K, 4]``, px of the frame.
+        class_ids: ``int64[K]``, index into `perception.core.labels.BOX_CLASSES`.
+    """
+
+    boxes_xyxy: Float32
+    class_ids: Int64
+
+    def __post_init__(self) -> None:
+        check_array("Truth.boxes_xyxy", self.boxes_xyxy, np.float32, (None, 4))
+        check_array("Truth.class_ids", self.class_ids, np.int64, (len(self.boxes_xyxy),))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One picture and when it was taken.
 
@@ -30,12 +47,14 @@ class Frame:
         frame_id: number in the source's own count; a gap means frames that were dropped.
         captured_ns: `time.monotonic_ns` when the picture left the camera, or when its reading began.
         stream_s: the source's own timestamp in seconds, ``None`` where it has none.
+        truth: of a synthetic drive; ``None`` where nobody knows. No stage may look at it.
     """
 
     image: UInt8
     frame_id: int
     captured_ns: int
     stream_s: float | None = None
+    truth: Truth | None = None
 
     def __post_init__(self) -> None:
         check_array("Frame.image", self.image, np.uint8, (None, None, 3))

@@ -14,6 +14,7 @@ DATASETS = Registry(
         "camvid": "perception.datasets.camvid:CamVid",
         "kitti_object": "perception.datasets.kitti_object:KittiObject",
         "kitti_road": "perception.datasets.kitti_road:KittiRoad",
+        "synthetic": "perception.datasets.synthetic:Synthetic",
     },
 )
 

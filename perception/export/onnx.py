@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import onnx
 import torch
@@ -16,7 +15,7 @@ from torch import nn
 from torch.export import Dim
 
 from perception.core.config import build_config, dump_config
-from perception.core.errors import ConfigError, InputError, OutputError
+from perception.core.errors import OutputError
 from perception.core.geometry import SIZE_MULTIPLE
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.core.manifest import (
@@ -34,7 +33,7 @@ from perception.core.manifest import (
 from perception.models.config import GraphConfig
 from perception.models.graph import InferenceGraph
 from perception.models.weights import Weights, build_network, load_network, save_weights, shippable
-from perception.training.config import TrainConfig
+from perception.training.checkpoint import read_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -64,28 +63,6 @@ class ExportOptions:
     max_pixels: int = 1248 * 384
     mask_threshold: float | None = None
     extras: tuple[str, ...] = ()
-
-
-def read_checkpoint(path: Path) -> tuple[TrainConfig, Weights]:
-    """The configuration and the weights of a checkpoint of `perception.training`.
-
-    Raises:
-        InputError: missing, damaged, or not such a checkpoint.
-    """
-    try:
-        if not is_zipfile(path):  # every checkpoint is one
-            raise OSError("it is missing, empty or damaged")  # noqa: TRY301 (one message for all that is wrong)
-        checkpoint: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        config = build_config(TrainConfig, checkpoint["hyper_parameters"], str(path))
-        prefix = "model."
-        weights = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in checkpoint["state_dict"].items()
-            if name.startswith(prefix)
-        }
-    except (OSError, RuntimeError, KeyError, TypeError, ConfigError) as error:
-        raise InputError(f"{path}: not a checkpoint of this project: {error}") from error
-    return config, weights
 
 
 def export_checkpoint(checkpoint: Path, folder: Path, options: ExportOptions) -> Engine:

@@ -80,15 +80,10 @@ class _Maps:
         self.bev = RoadCurve()
 
     def figures(self, suffix: str, classes: Sequence[int]) -> dict[str, float]:
-        iou = self.confusion.class_iou(classes)
-        found = {f"iou{suffix}/{MAP_CLASSES[i]}": value for i, value in iou.items()}
-        if iou:
-            found[f"miou{suffix}"] = float(np.mean(list(iou.values())))
-        road = self.confusion.road_counts().figures()
-        found.update({f"road_{name}{suffix}": value for name, value in road.items()})
-        called_road = self.confusion.vehicle_called_road()
-        if called_road is not None:
-            found[f"vehicle_called_road{suffix}"] = called_road
+        found: dict[str, float] = {}
+        for key, value in self.confusion.figures(classes).items():
+            name, slash, class_name = key.partition("/")
+            found[f"{name}{suffix}{slash}{class_name}"] = value
         for view, curve in (("image", self.image), ("bev", self.bev)):
             figures = curve.figures()
             if figures is not None:

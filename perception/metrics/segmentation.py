@@ -72,6 +72,22 @@ class Confusion:
         if not counts[len(MAP_CLASSES) :].any():
             self.classes += counts
 
+    def figures(self, classes: Sequence[int]) -> dict[str, float]:
+        """``miou``, ``iou/CLASS``, ``road_iou``, ``road_precision``, ``road_recall``, ``road_f1``, ``vehicle_called_road``.
+
+        Each in [0, 1]; what the labels do not allow is left out.
+        """
+        iou = self.class_iou(classes)
+        found = {f"iou/{MAP_CLASSES[i]}": value for i, value in iou.items()}
+        if iou:
+            found["miou"] = float(np.mean(list(iou.values())))
+        road = self.road_counts().figures()
+        found.update({f"road_{name}": value for name, value in road.items()})
+        called_road = self.vehicle_called_road()
+        if called_road is not None:
+            found["vehicle_called_road"] = called_road
+        return found
+
     def class_iou(self, classes: Sequence[int]) -> dict[int, float]:
         """Intersection over union of each of `classes` that a label or a prediction has; in [0, 1].
 

@@ -6,13 +6,14 @@ import cv2
 import numpy as np
 
 from perception.core.labels import MAP_CLASSES, PALETTE_BGR
-from perception.core.types import Scene, UInt8
+from perception.core.types import Scene, Truth, UInt8
 
 TINTED = ("road", "vehicle", "pedestrian", "cyclist")  # the rest stays as the camera saw it
 TINT = 0.45  # share of the class colour in a tinted pixel
 BOXES_BGR = ((255, 176, 0), (60, 76, 255), (0, 215, 255), (120, 220, 60))  # by box class, in turn
 TEXT_BGR = (255, 255, 255)
 BACK_BGR = (24, 24, 24)
+CORNER = 0.22  # share of a true box's side that is drawn, from each corner
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 REFERENCE_HEIGHT_PX = (
     480.0  # text and lines keep their size up to here, and grow with the frame above
@@ -48,6 +49,8 @@ def build_style(box_classes: tuple[str, ...], map_classes: tuple[str, ...]) -> S
 def draw_scene(scene: Scene, style: Style, caption: str = "") -> UInt8:
     """A copy of the frame with road and objects tinted, boxes with class and score, the outline, and a caption.
 
+    Where the truth is known, its boxes are white corners.
+
     Args:
         scene: what to draw.
         style: of the engine's classes.
@@ -61,6 +64,8 @@ def draw_scene(scene: Scene, style: Style, caption: str = "") -> UInt8:
     line_px = max(1, round(1.5 * scale))
     polygons = [np.round(p - 0.5).astype(np.int32) for p in scene.road_outline]
     cv2.polylines(canvas, polygons, isClosed=True, color=TEXT_BGR, thickness=line_px)
+    if scene.frame.truth is not None:
+        _draw_corners(canvas, scene.frame.truth, line_px)
     found = scene.detections
     # the best last, so that it is on top
     for (x1, y1, x2, y2), score, class_id in zip(
@@ -83,6 +88,16 @@ def _tint(scene: Scene, style: Style) -> UInt8:
     mixed = cv2.addWeighted(image, 1.0 - TINT, colours, TINT, 0.0)
     where = cv2.LUT(scene.class_map, style.tinted)
     return cv2.copyTo(mixed, where, image.copy())  # type: ignore[return-value]  # uint8 stays uint8
+
+
+def _draw_corners(canvas: UInt8, truth: Truth, line_px: int) -> None:
+    """The four corners of each true box, thin, so that a box that was found over it stays readable."""
+    for x1, y1, x2, y2 in truth.boxes_xyxy.round().astype(int).tolist():
+        arm_x, arm_y = (max(2, round(CORNER * size)) for size in (x2 - x1, y2 - y1))
+        for x, to_x in ((x1, x1 + arm_x), (x2, x2 - arm_x)):
+            for y, to_y in ((y1, y1 + arm_y), (y2, y2 - arm_y)):
+                cv2.line(canvas, (x, y), (to_x, y), TEXT_BGR, line_px)
+                cv2.line(canvas, (x, y), (x, to_y), TEXT_BGR, line_px)
 
 
 def _label(

@@ -15,29 +15,37 @@ SOURCES = Registry(
         "camera": "perception.sources.camera:CameraSource",
         "images": "perception.sources.images:ImageFolderSource",
         "stream": "perception.sources.video:StreamSource",
+        "synthetic": "perception.sources.synthetic:SyntheticSource",
         "video": "perception.sources.video:VideoSource",
     },
+)
+SYNTHETIC = (
+    "synthetic"  # as a source: the default drive; with a colon behind it, the folder of a drive
 )
 DEMO = "demo"  # as a source: the clip that the project ships
 DEMO_CLIP = Path(__file__).parents[1] / "assets" / "demo.mp4"
 
 
 def source_kind(spec: str) -> str:
-    """The name in `SOURCES` for what the user wrote: ``camera:N``, an address, a folder, or a file."""
+    """The name in `SOURCES` for what the user wrote: ``camera:N``, ``synthetic``, an address, a folder, or a file."""
     if spec.startswith(CAMERA_SCHEME):
         return "camera"
     if spec.startswith(STREAM_SCHEMES):
         return "stream"
+    if spec == SYNTHETIC or spec.startswith(f"{SYNTHETIC}:"):
+        return "synthetic"
     if Path(spec).is_dir():
         return "images"
     return "video"
 
 
 def open_source(spec: str, *, live: bool | None = None, fps: float | None = None) -> Source:
-    """Open a camera, a stream, a folder of pictures, or a video file.
+    """Open a camera, a stream, a synthetic drive, a folder of pictures, or a video file.
+
+    A synthetic drive is a live source that loops for ever; with ``live=False`` it is a recording that ends.
 
     Args:
-        spec: ``camera:N``, ``rtsp://...``, ``http(s)://...``, a folder, a file, or ``demo``.
+        spec: ``camera:N``, ``rtsp://...``, ``http(s)://...``, ``synthetic``, ``synthetic:FOLDER``, a folder, a file, or ``demo``.
         live: play a recording as if it were a camera; ``False`` asks for every frame, which a camera cannot give; ``None``
             leaves each as it is.
         fps: with `live`, the rate at which a recording is played instead of its own.
@@ -52,7 +60,12 @@ def open_source(spec: str, *, live: bool | None = None, fps: float | None = None
         raise ConfigError(f"fps: expected more than 0, got {fps}")
     if spec == DEMO:
         spec = str(DEMO_CLIP)
-    source: Source = SOURCES[source_kind(spec)](spec)
+    kind = source_kind(spec)
+    if kind == "synthetic":
+        live = live is not False
+        source: Source = SOURCES[kind](spec, loops=live)
+    else:
+        source = SOURCES[kind](spec)
     if live is False and source.live:
         source.close()
         raise ConfigError(f"{spec}: a live source drops what nobody reads; leave out --lossless")

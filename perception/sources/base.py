@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from perception.core.closing import Closing
 from perception.core.errors import InputError
-from perception.core.types import Frame, UInt8
+from perception.core.types import Frame, Truth, UInt8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,11 +18,13 @@ class Picture:
         image: ``uint8[H, W, 3]``, BGR.
         captured_ns: `time.monotonic_ns` when it left the camera, or when its reading began.
         stream_s: the source's own timestamp in seconds, ``None`` where it has none.
+        truth: of a synthetic drive, ``None`` where nobody knows.
     """
 
     image: UInt8
     captured_ns: int
     stream_s: float | None
+    truth: Truth | None = None
 
 
 class Source(Closing):
@@ -58,7 +60,9 @@ class Source(Closing):
         for index, picture in enumerate(self._pictures()):
             if self._stopping.is_set():
                 return
-            frame = Frame(picture.image, index, picture.captured_ns, picture.stream_s)
+            frame = Frame(
+                picture.image, index, picture.captured_ns, picture.stream_s, picture.truth
+            )
             if frame.size_wh != self.size_wh:
                 want, got = ("x".join(map(str, size)) for size in (self.size_wh, frame.size_wh))
                 raise InputError(

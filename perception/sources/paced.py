@@ -47,7 +47,7 @@ class PacedSource(Source):
             wait_ns = due_ns - time.monotonic_ns()
             if wait_ns > 0 and self._stopping.wait(wait_ns / 1e9):
                 return
-            yield Picture(frame.image, due_ns, frame.stream_s)
+            yield Picture(frame.image, due_ns, frame.stream_s, frame.truth)
 
     def _offset_ns(self, index: int, stream_s: float | None) -> int:
         if self._by_timestamps and stream_s is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from perception.core.config import build_config, merge, parse_assignments, read_toml
+from perception.core.config import Table, build_config, merge, parse_assignments, read_toml
 from perception.core.errors import ConfigError
 from perception.models.config import GraphConfig, ModelConfig
 
@@ -37,6 +37,9 @@ class DataConfig:
         scale_range: of the random scale.
         batch_size: frames a step, of each process.
         workers: processes that load; 0 loads in the training process.
+        val_sets: names of the sets whose split ``val`` is validated on; empty: the sets of the mixture.
+        val_scale: by which whole frames are made smaller for validation, in (0, 1]: 0.5 where training sees frames of half
+            the size. Results are scaled back and scored in the pixels of the frame on disk.
     """
 
     sets: tuple[SetConfig, ...] = (
@@ -48,6 +51,14 @@ class DataConfig:
     scale_range: tuple[float, float] = (0.6, 1.6)
     batch_size: int = 8
     workers: int = 1
+    val_sets: tuple[str, ...] = ()
+    val_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.val_scale <= 1:
+            raise ConfigError(
+                f"data.val_scale: expected more than 0 and at most 1, got {self.val_scale}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +103,8 @@ class TrainConfig:
 
     Attributes:
         steps: optimiser steps.
-        val_every: steps between validations.
+        init: a checkpoint whose averaged weights training starts from; empty: the backbone's own, and random ones.
+        val_every: steps between validations; 0 for none, and then no best checkpoint.
         val_frames: frames of each set that a validation looks at, spread evenly; 0 for all.
         monitor: figures whose sum chooses the best checkpoint.
         seed: of everything random.
@@ -106,6 +118,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    init: str = ""
     steps: int = 1000
     val_every: int = 200
     val_frames: int = 32
@@ -123,6 +136,16 @@ def list_presets() -> list[str]:
     return sorted(p.stem for p in PRESETS_DIR.glob("*.toml"))
 
 
+def read_preset(preset: str) -> Table:
+    """The table of a preset: a shipped name, or the path of a TOML file; raise `ConfigError` where there is none."""
+    path = Path(preset) if preset.endswith(".toml") else PRESETS_DIR / f"{preset}.toml"
+    if not path.is_file():
+        raise ConfigError(
+            f"unknown preset {preset!r}; known: {list_presets()}, or a path ending in .toml"
+        )
+    return read_toml(path)
+
+
 def load_train_config(preset: str, assignments: Iterable[str] = ()) -> TrainConfig:
     """A preset with ``key=value`` changes on top.
 
@@ -133,10 +156,5 @@ def load_train_config(preset: str, assignments: Iterable[str] = ()) -> TrainConf
     Raises:
         ConfigError: unknown preset or key, or a value of the wrong type.
     """
-    path = Path(preset) if preset.endswith(".toml") else PRESETS_DIR / f"{preset}.toml"
-    if not path.is_file():
-        raise ConfigError(
-            f"unknown preset {preset!r}; known: {list_presets()}, or a path ending in .toml"
-        )
-    table = merge(read_toml(path), parse_assignments(assignments))
+    table = merge(read_preset(preset), parse_assignments(assignments))
     return build_config(TrainConfig, table, f"preset {preset!r}")

@@ -105,7 +105,7 @@ class ValidationFrames(TorchDataset[tuple[str, Sample]]):
 
 
 class MixedData(pl.LightningDataModule):
-    """Training draws from the sets by their shares; validation goes through each in order.
+    """Training draws from the sets by their shares; validation goes through each of its own in order.
 
     Args:
         config: the mixture.
@@ -160,8 +160,8 @@ class MixedData(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[tuple[str, Sample]]:
         """Each validation frame once, whole."""
         parts: list[TorchDataset[tuple[str, Sample]]] = []
-        for entry in self._config.sets:
-            frames = ValidationFrames(entry.name, open_dataset(entry.name, "val", self._root))
+        for name in self._config.val_sets or [entry.name for entry in self._config.sets]:
+            frames = ValidationFrames(name, open_dataset(name, "val", self._root))
             count = min(self._val_frames or len(frames), len(frames))
             spread = np.linspace(0, len(frames) - 1, count).round().astype(int).tolist()
             parts.append(Subset(frames, spread))

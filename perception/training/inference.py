@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from perception.core.geometry import choose_model_size, fit_letterbox
+from perception.core.geometry import Letterbox, choose_model_size
 from perception.datasets import Sample
 from perception.metrics.evaluator import GraphResult
 from perception.metrics.outputs import read_outputs
@@ -11,10 +11,18 @@ from perception.stages.preprocess import fit_image
 
 
 @torch.no_grad()
-def run_on_sample(graph: nn.Module, sample: Sample) -> GraphResult:
-    """Run an `InferenceGraph` on one frame at its own size, padded to multiples of 32."""
-    frame_wh = (sample.image.shape[1], sample.image.shape[0])
-    box = fit_letterbox(frame_wh, choose_model_size(frame_wh, max_pixels=frame_wh[0] * frame_wh[1]))
+def run_on_sample(graph: nn.Module, sample: Sample, scale: float = 1.0) -> GraphResult:
+    """Run an `InferenceGraph` on one frame, padded to multiples of 32.
+
+    Args:
+        graph: the network with its decoding.
+        sample: the frame; its labels are not read.
+        scale: of what the network sees, in (0, 1]; 1 is the frame's own size. The result is in the frame's pixels all the same.
+    """
+    height, width = sample.image.shape[:2]
+    content_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+    model_wh = choose_model_size(content_wh, max_pixels=content_wh[0] * content_wh[1])
+    box = Letterbox((width, height), content_wh, model_wh)
     device = next(graph.parameters()).device
     out = graph(torch.from_numpy(fit_image(sample.image, box))[None].to(device))
     return read_outputs({name: tensor.cpu().numpy() for name, tensor in out.items()}, box)

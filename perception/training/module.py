@@ -71,7 +71,7 @@ class MultiTaskModule(pl.LightningModule):
         name, sample = item
         evaluator = self._evaluators.setdefault(name, Evaluator(MAP_CLASSES, BOX_CLASSES))
         graph = InferenceGraph(self.model, self.config.graph, EVALUATION_OUTPUTS)
-        evaluator.update(sample, run_on_sample(graph, sample))
+        evaluator.update(sample, run_on_sample(graph, sample, self.config.data.val_scale))
 
     def on_validation_epoch_end(self) -> None:
         """Log each set's figures, and their chosen sum as ``val/score``."""

@@ -17,8 +17,9 @@ from pytorch_lightning.callbacks import (
 )
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from perception.core.config import dump_config
+from perception.core.config import build_config, dump_config
 from perception.core.errors import ConfigError
+from perception.training.checkpoint import start_from
 from perception.training.config import TrainConfig
 from perception.training.data import MixedData
 from perception.training.module import MultiTaskModule
@@ -57,6 +58,17 @@ class DataWait(Callback):
             self._waited_ns = self._worked_ns = 0
 
 
+class SaveAtEnd(Callback):
+    """Writes the state after the last step; it stands before the averaging, which then puts its weights into the network."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_end(self, trainer: pl.Trainer, *_: Any) -> None:  # noqa: ANN401
+        """The last step is done."""
+        trainer.save_checkpoint(self._path, weights_only=False)
+
+
 def choose_precision(asked: str) -> Any:  # noqa: ANN401 (Lightning's literal)
     """Lightning's name of a precision; ``auto`` is bfloat16 where the device computes in it.
 
@@ -79,19 +91,20 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
 
     Args:
         config: the run. A run that goes on must have the same.
-        folder: gets ``config.json``, ``best.ckpt``, ``last.ckpt`` and TensorBoard's log.
+        folder: gets ``config.json``, ``best.ckpt`` (not without validation), ``last.ckpt`` and TensorBoard's log.
 
     Returns:
-        Summary: steps done, best score and where it is, share of time spent waiting for data.
+        Summary: steps done, the folder, and the best score with its checkpoint; without validation ``None`` and the last one.
 
     Raises:
-        ConfigError: the folder holds a run of another configuration.
+        ConfigError: the folder holds a run of another configuration, or ``init`` does not lead to weights of this network.
     """
     resume = _claim_folder(config, folder)
     if config.threads:
         torch.set_num_threads(config.threads)
     pl.seed_everything(config.seed, workers=True)
-    steps_per_epoch = min(config.val_every, config.steps)
+    validates = config.val_every > 0
+    steps_per_epoch = min(config.val_every or config.steps, config.steps)
     best = ModelCheckpoint(
         folder,
         filename=Path(BEST_FILE).stem,
@@ -105,8 +118,10 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
     )  # fmt: skip
     log_every = min(10, steps_per_epoch)
     callbacks: list[Callback] = [
-        best, last, DataWait(log_every), LearningRateMonitor(), TQDMProgressBar(refresh_rate=5),
+        last, SaveAtEnd(folder / LAST_FILE), DataWait(log_every), LearningRateMonitor(), TQDMProgressBar(refresh_rate=5),
     ]  # fmt: skip
+    if validates:
+        callbacks.append(best)
     if config.optimizer.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=config.optimizer.ema_decay))
     trainer = pl.Trainer(
@@ -120,10 +135,13 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         logger=TensorBoardLogger(folder, name="", version="log"),
         log_every_n_steps=log_every,
         num_sanity_val_steps=0,
+        limit_val_batches=None if validates else 0,
         enable_model_summary=False,
         use_distributed_sampler=False,  # see MixedData: each process draws for itself, and validates all
     )
     module = MultiTaskModule(config)
+    if config.init and resume is None:
+        start_from(module.model, config.model, Path(config.init))
     data = MixedData(config.data, steps_per_epoch, config.val_frames)
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     if trainer.interrupted:
@@ -132,7 +150,7 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
     return {
         "steps": trainer.global_step,
         "score": None if score is None else float(score),
-        "checkpoint": best.best_model_path,
+        "checkpoint": best.best_model_path if validates else str(folder / LAST_FILE),
         "folder": str(folder),
     }
 
@@ -141,9 +159,11 @@ def _claim_folder(config: TrainConfig, folder: Path) -> Path | None:
     """Write the configuration into the folder, or find there what to go on with."""
     written, mine = folder / CONFIG_FILE, dump_config(config)
     if written.is_file():
-        found = json.loads(written.read_text(encoding="utf-8"))
+        # through the schema, so that what is new since then has its default
+        stored = json.loads(written.read_text(encoding="utf-8"))
+        found = dump_config(build_config(TrainConfig, stored, str(written)))
         if found != mine:
-            keys = sorted(k for k in mine if mine[k] != found.get(k))
+            keys = sorted(k for k in mine if mine[k] != found[k])
             raise ConfigError(
                 f"{folder}: holds a run of another configuration (differs in {keys}); choose another --out or delete it"
             )

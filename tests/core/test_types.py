@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 
-from perception.core.types import Detections, Frame, Scene
+from perception.core.types import Detections, Frame, Scene, Truth
 
 
 def _frame(width=6, height=4):
@@ -57,6 +57,12 @@ def test_detections_refuse_parts_that_do_not_belong_together(field, value):
     }
     with pytest.raises(ValueError, match=rf"Detections\.{field}"):
         Detections(**(parts | {field: value}))
+
+
+def test_a_truth_refuses_classes_that_are_not_one_a_box():
+    assert _frame().truth is None
+    with pytest.raises(ValueError, match=r"Truth\.class_ids: expected int64\[2\]"):
+        Truth(np.zeros((2, 4), np.float32), np.zeros(1, np.int64))
 
 
 def test_a_scene_without_boxes_and_road_is_valid():

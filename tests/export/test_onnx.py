@@ -5,9 +5,9 @@ import torch
 from onnx import numpy_helper
 
 from perception.backends import BACKENDS, open_backend
-from perception.core.errors import EngineError, InputError
+from perception.core.errors import EngineError
 from perception.core.manifest import EVALUATION_OUTPUTS, GRAPH_OUTPUTS, load_engine
-from perception.export.onnx import OPSET, ExportOptions, export_checkpoint, read_checkpoint
+from perception.export.onnx import OPSET, ExportOptions, export_checkpoint
 from perception.export.variants import evaluation_variant, unmasked_variant
 from perception.models.graph import InferenceGraph
 from perception.models.weights import load_network
@@ -103,22 +103,6 @@ def test_the_unmasked_variant_differs_from_the_masked_by_the_mask_alone(engine, 
         got = backend.infer({"frame": frame})
     np.testing.assert_array_equal(got["class_map"], want["class_map_unmasked"])
     np.testing.assert_array_equal(got["boxes_xyxy"], want["boxes_xyxy"])
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        pytest.param(lambda path: path.write_bytes(b"not a checkpoint"), id="garbage"),
-        pytest.param(lambda path: path.write_bytes(b""), id="empty"),
-        pytest.param(lambda path: torch.save({"weights": 1}, path), id="of something else"),
-        pytest.param(lambda _: None, id="missing"),
-    ],
-)
-def test_what_is_no_checkpoint_is_refused(tmp_path, spoil):
-    path = tmp_path / "best.ckpt"
-    spoil(path)
-    with pytest.raises(InputError, match="not a checkpoint of this project"):
-        read_checkpoint(path)
 
 
 def test_an_engine_whose_weights_are_cut_off_is_refused(checkpoint, tmp_path):

@@ -4,6 +4,7 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from perception.core.errors import ConfigError, OutputError, PerceptionError
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
+from perception.core.types import Truth
 from perception.sinks import SINKS, open_sink, open_sinks
 from perception.sinks.base import Sink, SinkContext, SinkGroup
 from perception.sinks.overlay import Caption, build_style, draw_scene
@@ -268,6 +270,18 @@ def test_drawing_tints_the_road_marks_the_box_and_leaves_the_frame_alone(make_sc
     assert (canvas[200, 200] != before[200, 200]).any()  # road
     assert (canvas[60, 250] == before[60, 250]).all()  # sky is not tinted
     assert (canvas[100, 160] != before[100, 160]).any()  # right side of the box
+
+
+def test_the_truth_is_drawn_as_white_corners_and_its_sides_stay_free(make_scene):
+    scene = make_scene(size_wh=(320, 240))
+    truth = Truth(np.array([[200, 20, 300, 120]], np.float32), np.array([0], np.int64))
+    style = build_style(BOX_CLASSES, MAP_CLASSES)
+    plain = draw_scene(scene, style)
+    canvas = draw_scene(replace(scene, frame=replace(scene.frame, truth=truth)), style)
+    for x, y in ((200, 20), (300, 20), (200, 120), (300, 120), (210, 20), (300, 110)):
+        assert canvas[y, x].tolist() == [255, 255, 255]
+    for x, y in ((250, 20), (200, 70), (250, 120), (300, 70), (250, 70)):
+        assert canvas[y, x].tolist() == plain[y, x].tolist()
 
 
 @pytest.mark.parametrize(

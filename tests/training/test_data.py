@@ -3,10 +3,12 @@ import pytest
 import torch
 from torchvision import tv_tensors
 
+from perception.core.errors import ConfigError
 from perception.core.labels import IGNORE, ROAD, VEHICLE, map_id
 from perception.datasets import BoxLabels, Sample
 from perception.training.config import DataConfig, SetConfig
 from perception.training.data import MixedData, to_tensors
+from perception.training.inference import run_on_sample
 from perception.training.transforms import build_transforms, cut_boxes
 from tests.training.factories import make_scene, write_kitti_road
 
@@ -89,3 +91,53 @@ def test_validation_frames_are_whole_and_spread(tmp_path):
         ("kitti_road", "um_000052"),
         ("kitti_road", "um_000055"),
     ]
+
+
+def test_validation_sets_need_not_be_training_sets(tmp_path):
+    sets = (SetConfig(name="camvid"), SetConfig(name="kitti_object"))
+    config = DataConfig(sets=sets, val_sets=("kitti_road",), workers=0)
+    items = list(MixedData(config, 1, 0, write_kitti_road(tmp_path)).val_dataloader())
+    assert [name for name, _ in items] == ["kitti_road"] * 4
+
+
+class Blue(torch.nn.Module):
+    """The class of a pixel is its blue value; one box covers what is above the middle of the frame that it is given."""
+
+    def __init__(self, content_hw):
+        super().__init__()
+        self.nothing = torch.nn.Parameter(torch.zeros(1))
+        self.content_hw = content_hw
+        self.seen_hw = None
+
+    def forward(self, frame):
+        self.seen_hw = tuple(frame.shape[1:3])
+        height, width = self.content_hw
+        return {
+            "class_map": frame[..., 0],
+            "boxes_xyxy": torch.tensor([[[0.0, 0.0, width, height / 2]]]),
+            "scores": torch.ones(1, 1),
+            "class_ids": torch.zeros(1, 1, dtype=torch.int32),
+        }
+
+
+@pytest.mark.parametrize(
+    ("scale", "content_hw", "model_hw"),
+    [
+        pytest.param(1.0, (120, 160), (128, 160), id="whole"),
+        pytest.param(0.5, (60, 80), (64, 96), id="half"),
+    ],
+)
+def test_results_are_in_the_pixels_of_the_frame_at_any_scale(scale, content_hw, model_hw):
+    image = np.zeros((120, 160, 3), np.uint8)
+    image[60:] = ROAD
+    graph = Blue(content_hw)
+    result = run_on_sample(graph, Sample("halves", image, None, None, None), scale)
+    assert graph.seen_hw == model_hw
+    np.testing.assert_array_equal(result.class_map, image[..., 0])
+    np.testing.assert_array_equal(result.detections.boxes_xyxy, [[0, 0, 160, 60]])
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.5])
+def test_a_scale_that_would_not_make_frames_smaller_is_refused(scale):
+    with pytest.raises(ConfigError, match=r"data\.val_scale: expected more than 0 and at most 1"):
+        DataConfig(val_scale=scale)

@@ -1,0 +1,1 @@
+"""The shapes of things, made from numbers."""

@@ -1,0 +1,1 @@
+"""The world of a drive: road, traffic, what stands beside it. Knows nothing of pictures."""

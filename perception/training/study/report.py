@@ -1,0 +1,86 @@
+"""A comparison as tables: on the terminal, and in a file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+NOTES = (
+    "Figures: mean over the seeds (lowest to highest seed), with the box mask.",
+    "Differences: of the means, with the 95 % interval of a paired bootstrap over blocks of frames; it tells how sure the "
+    "frames make the difference, not how far other seeds would be. Figures without an interval are no sums over pixels.",
+)
+
+Rows = list[list[str]]
+
+
+def figure_rows(comparison: Mapping[str, Any]) -> Rows:
+    """A header and a row for each figure; a column for each arm."""
+    arms = comparison["arms"]
+    return [
+        ["figure", *arms],
+        ["steps", *(str(arm["steps"]) for arm in arms.values())],
+        ["seeds", *(" ".join(map(str, arm["seeds"])) for arm in arms.values())],
+        *(
+            [figure, *(_text(arm["figures"][figure]) for arm in arms.values())]
+            for figure in _figures(comparison)
+        ),
+    ]
+
+
+def difference_rows(comparison: Mapping[str, Any]) -> Rows:
+    """The same of the differences to the first arm, whose column stays empty; nothing where there is one arm."""
+    first, *others = comparison["arms"]
+    if not others:
+        return []
+    return [
+        [f"difference to {first}", "", *others],
+        *(
+            [figure, "", *(_difference(comparison["arms"][arm]["figures"][figure]) for arm in others)]
+            for figure in _figures(comparison)
+        ),
+    ]  # fmt: skip
+
+
+def rich_table(title: str, comparison: Mapping[str, Any]) -> Table:
+    """For the terminal."""
+    header, *rows = figure_rows(comparison)
+    table = Table(title=title, caption=" ".join(NOTES))
+    for i, name in enumerate(header):
+        table.add_column(name, justify="right" if i else "left", no_wrap=not i)
+    for row in rows:
+        table.add_row(*row)
+    table.add_section()
+    for i, row in enumerate(difference_rows(comparison)):
+        table.add_row(*row, style=None if i else "bold")
+    return table
+
+
+def write_markdown(path: Path, title: str, comparison: Mapping[str, Any]) -> None:
+    """For a text."""
+    blocks = [rows for rows in (figure_rows(comparison), difference_rows(comparison)) if rows]
+    parts = (f"# {title}", *map(_markdown, blocks), *NOTES)
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _figures(comparison: Mapping[str, Any]) -> list[str]:
+    return list(next(iter(comparison["arms"].values()))["figures"])
+
+
+def _markdown(rows: Rows) -> str:
+    header, *others = rows
+    lines = [header, ["---"] * len(header), *others]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _text(entry: Mapping[str, Any]) -> str:
+    return f"{entry['mean']:.3f} ({entry['min']:.3f} to {entry['max']:.3f})"
+
+
+def _difference(entry: Mapping[str, Any]) -> str:
+    text = f"{entry['difference']:+.3f}"
+    if entry["interval"] is None:
+        return text
+    low, high = entry["interval"]
+    return f"{text} ({low:+.3f} to {high:+.3f})"

@@ -1,0 +1,190 @@
+"""Every run of a study, one after the other. What is finished is not done again; what was killed goes on."""
+
+import json
+import logging
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from perception.core.config import Table, dump_config
+from perception.core.errors import ConfigError
+from perception.core.labels import BOX_CLASSES, MAP_CLASSES
+from perception.core.manifest import EVALUATION_OUTPUTS
+from perception.core.types import Int64
+from perception.datasets import Dataset, open_dataset
+from perception.metrics.evaluator import Evaluator
+from perception.metrics.segmentation import Confusion
+from perception.models.graph import InferenceGraph
+from perception.models.weights import build_network
+from perception.training.checkpoint import read_checkpoint
+from perception.training.inference import run_on_sample
+from perception.training.study.compare import Run, compare_arms
+from perception.training.study.config import Arm, ScoringConfig, Study, phase_config
+from perception.training.study.report import write_markdown
+from perception.training.train import BEST_FILE, LAST_FILE, train
+
+logger = logging.getLogger(__name__)
+
+RESULT_FILE = "result.json"
+COUNTS_FILE = "counts.npz"
+DONE_FILE = "done.json"
+
+
+def run_study(study: Study, folder: Path) -> dict[str, Any]:
+    """Train and score every arm with every seed, then compare.
+
+    The seeds are the outer loop: after the first round every arm has a result.
+
+    Args:
+        study: as `load_study` gives it.
+        folder: gets ``table.md`` and, for each run, ``ARM/seed-S/``: the training folders ``phase-N`` of its phases,
+            ``result.json`` (configurations and figures) and ``counts.npz`` (see `score`).
+
+    Returns:
+        Summary: the study's name, folder and table, and what `compare_arms` gives.
+
+    Raises:
+        ConfigError: a data set, a split or a figure that is not there, or a run folder of another configuration.
+    """
+    _check_inputs(study)
+    total = len(study.arms) * len(study.seeds)
+    runs: dict[str, list[Run]] = {arm.name: [] for arm in study.arms}
+    for seed in study.seeds:
+        for arm in study.arms:
+            number = 1 + sum(map(len, runs.values()))
+            logger.info("run %d of %d: %s, seed %d", number, total, arm.name, seed)
+            run = _run(arm, seed, study.scoring, folder / arm.name)
+            for figure in study.scoring.figures:
+                run.value(
+                    figure
+                )  # a figure that is not there is known after the first run, not after all
+            runs[arm.name].append(run)
+    steps = {arm.name: arm.steps for arm in study.arms}
+    comparison = compare_arms(runs, steps, study.scoring)
+    table = folder / "table.md"
+    write_markdown(table, study.name, comparison)
+    return {"study": study.name, "out": str(folder), "table": str(table), **comparison}
+
+
+def score(graph: InferenceGraph, dataset: Dataset, scale: float) -> tuple[dict[str, float], Int64]:
+    """Run a graph on every frame of a split.
+
+    Args:
+        graph: in evaluation mode.
+        dataset: labelled frames.
+        scale: of what the network sees, see `run_on_sample`.
+
+    Returns:
+        The figures of `Evaluator.compute`, and each frame's pixel counts with the box mask ``int64[F, label, prediction]``, as in
+        `Confusion.decided`; zeros for a frame without a class map.
+    """
+    evaluator = Evaluator(MAP_CLASSES, BOX_CLASSES)
+    counts = []
+    for sample in dataset:
+        result = run_on_sample(graph, sample, scale)
+        evaluator.update(sample, result)
+        frame = Confusion()
+        if sample.class_map is not None and result.class_map is not None:
+            frame.add(sample.class_map, result.class_map)
+        counts.append(frame.decided)
+    return evaluator.compute(), np.stack(counts)
+
+
+def _check_inputs(study: Study) -> None:
+    """Open everything once, so that what is missing is known before hours of training."""
+    wanted = {(entry.name, entry.split) for entry in study.scoring.sets}
+    for arm in study.arms:
+        init = arm.phases[0].init
+        if init and not Path(init).is_file():
+            raise ConfigError(f"arm {arm.name!r}: init: {init}: no such file")
+        for phase in arm.phases:
+            names = [entry.name for entry in phase.data.sets]
+            wanted |= {(name, "train") for name in names}
+            if phase.val_every:
+                wanted |= {(name, "val") for name in phase.data.val_sets or names}
+    for name, split in sorted(wanted):
+        open_dataset(name, split)
+
+
+def _run(arm: Arm, seed: int, scoring: ScoringConfig, arm_folder: Path) -> Run:
+    """One run, from where it stands."""
+    folder = arm_folder / f"seed-{seed}"
+    phases = [dump_config(phase_config(arm, i, seed, None)) for i in range(len(arm.phases))]
+    # what is scored, and how; what is only shown or drawn afterwards may change
+    scored: Table = {
+        "phases": phases,
+        "sets": dump_config(scoring)["sets"],
+        "checkpoint": scoring.checkpoint,
+        "scale": scoring.scale,
+    }
+    result = folder / RESULT_FILE
+    stored = _read_json(result)
+    if stored is None or any(stored.get(key) != value for key, value in scored.items()):
+        checkpoint = _train(arm, seed, folder)
+        figures = _score_checkpoint(checkpoint, scoring, folder / COUNTS_FILE)
+        stored = {
+            "arm": arm.name,
+            "seed": seed,
+            "steps": arm.steps,
+            "figures": figures,
+            **scored,
+            "versions": {name: version(name) for name in ("perception", "torch")},
+        }
+        _write_json(result, stored)
+    with np.load(folder / COUNTS_FILE) as arrays:
+        counts = {key: arrays[key] for key in arrays.files}
+    return Run(seed=seed, figures=stored["figures"], counts=counts)
+
+
+def _train(arm: Arm, seed: int, folder: Path) -> Path:
+    """Train what is not trained yet; gives the last phase's folder."""
+    init: Path | None = None
+    for number in range(len(arm.phases)):
+        phase_folder = folder / f"phase-{number + 1}"
+        config = phase_config(arm, number, seed, init)
+        done = phase_folder / DONE_FILE
+        init = phase_folder / LAST_FILE
+        if _read_json(done) == dump_config(config) and init.is_file():
+            continue
+        train(config, phase_folder)
+        _write_json(done, dump_config(config))
+    return phase_folder
+
+
+def _score_checkpoint(
+    folder: Path, scoring: ScoringConfig, counts_file: Path
+) -> dict[str, dict[str, float]]:
+    """Score the checkpoint of a training folder on every split; the pixel counts go into a file."""
+    path = folder / (BEST_FILE if scoring.checkpoint == "best" else LAST_FILE)
+    config, weights = read_checkpoint(path)
+    graph = InferenceGraph(
+        build_network(config.model, weights), config.graph, EVALUATION_OUTPUTS
+    ).eval()
+    if config.accelerator in {"auto", "gpu", "cuda"} and torch.cuda.is_available():
+        graph = graph.to("cuda")
+    figures: dict[str, dict[str, float]] = {}
+    counts: dict[str, Int64] = {}
+    for entry in scoring.sets:
+        logger.info("scoring %s on %s", path, entry.key)
+        figures[entry.key], counts[entry.key] = score(
+            graph, open_dataset(entry.name, entry.split), scoring.scale
+        )
+    np.savez_compressed(counts_file, **counts)  # type: ignore[arg-type]  # arrays by name
+    return figures
+
+
+def _read_json(path: Path) -> Table | None:
+    if not path.is_file():
+        return None
+    table: Table = json.loads(path.read_text(encoding="utf-8"))
+    return table
+
+
+def _write_json(path: Path, table: Table) -> None:
+    """Whole or not at all: a file that is there is finished."""
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(path)

@@ -1,0 +1,80 @@
+"""Rendered drives as a data set keep the contract of all sets; what is hardly seen is not judged."""
+
+import cv2
+import numpy as np
+import pytest
+
+from perception.core.errors import InputError
+from perception.core.labels import BOX_CLASSES, MAP_CLASSES, MAPPINGS, map_id
+from perception.datasets import open_dataset
+from perception.render.disk import path_of, read_frame
+from perception.render.records import CityId
+from perception.render.store import is_clear, write_drives
+from tests.datasets.contract import check_labels_fit, check_splits_are_apart
+from tests.render.factories import RENDERER, drive_config
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Two drives to train on, and one of the same name to validate on."""
+    root = tmp_path_factory.mktemp("data")
+    names = ("train/000000", "train/000001", "val/000000")
+    jobs = [(drive_config(3, seed=k), root / "synthetic" / name) for k, name in enumerate(names)]
+    write_drives(jobs, processes=1, renderer=RENDERER)
+    return root
+
+
+def test_it_keeps_the_contract_of_a_data_set(root):
+    train, val = (open_dataset("synthetic", split, root) for split in ("train", "val"))
+    assert (len(train), len(val)) == (6, 3)
+    assert val.names[0] == "val/000000/000000"
+    check_splits_are_apart(train, val)
+    check_labels_fit(train)
+    check_labels_fit(val)
+
+
+def test_class_map_and_boxes_are_those_of_the_drive(root):
+    table = MAPPINGS["synthetic"].pixels
+    for sample in open_dataset("synthetic", "train", root):
+        folder, index = root / "synthetic" / sample.name[:-7], int(sample.name[-6:])
+        labels = read_frame(folder, index).labels
+        for raw in np.unique(labels.class_ids).tolist():
+            assert set(sample.class_map[labels.class_ids == raw]) == {map_id(table[raw])}
+        clear = [label for label in labels.objects if is_clear(label)]
+        assert sample.boxes.boxes_xyxy.tolist() == [list(map(float, o.box_xyxy)) for o in clear]
+        unclear = np.zeros(labels.class_ids.shape, bool)
+        for label in labels.objects:
+            if not is_clear(label):
+                x1, y1, x2, y2 = label.box_xyxy
+                unclear[y1:y2, x1:x2] = True
+        np.testing.assert_array_equal(sample.boxes.unjudged, unclear)
+        assert sample.boxes.boxed_classes == (0, 1, 2)
+        assert sample.camera.height_m > 1
+
+
+def test_every_class_that_is_rendered_has_a_place_in_the_label_space():
+    pixels = MAPPINGS["synthetic"].pixels
+    assert set(pixels) == {int(one) for one in CityId}
+    assert set(pixels.values()) == {*MAP_CLASSES, "ignore"}
+    assert set(MAPPINGS["synthetic"].boxes.values()) == set(BOX_CLASSES)
+
+
+def test_frames_that_are_still_missing_are_left_out(root, tmp_path):
+    folder = tmp_path / "synthetic" / "train" / "one"
+    write_drives([(drive_config(3), folder)], processes=1, renderer=RENDERER)
+    path_of(folder, "objects", 1).unlink()
+    dataset = open_dataset("synthetic", "train", tmp_path)
+    assert dataset.names == ("train/one/000000", "train/one/000002")
+
+
+def test_a_split_without_drives_tells_how_to_make_some(tmp_path):
+    with pytest.raises(InputError, match=r"no synthetic drives there; .*render --out .*train"):
+        open_dataset("synthetic", "train", tmp_path)
+
+
+def test_a_damaged_label_is_one_line(tmp_path):
+    folder = tmp_path / "synthetic" / "val" / "one"
+    write_drives([(drive_config(1), folder)], processes=1, renderer=RENDERER)
+    cv2.imwrite(str(path_of(folder, "class", 0)), np.zeros((8, 8), np.uint8))
+    with pytest.raises(InputError, match="expected uint8 of shape"):
+        open_dataset("synthetic", "val", tmp_path)[0]

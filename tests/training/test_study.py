@@ -1,0 +1,243 @@
+import json
+
+import numpy as np
+import pytest
+
+from perception.core.errors import ConfigError, InputError
+from perception.core.labels import MAP_CLASSES, ROAD, map_id
+from perception.metrics.segmentation import IDS, Confusion
+from perception.training.study import run as study_run
+from perception.training.study.compare import Run, compare_arms
+from perception.training.study.config import (
+    ScoringConfig,
+    SplitConfig,
+    list_studies,
+    load_study,
+)
+from perception.training.study.report import difference_rows, figure_rows, rich_table
+from perception.training.study.run import run_study
+from tests.training.factories import write_kitti_road
+
+TINY = """
+seeds = [0]
+[train]
+val_every = 0
+precision = "fp32"
+threads = 1
+accelerator = "cpu"
+model = { backbone = "resnet18", pretrained = false, neck_channels = 8 }
+data = { sets = [{ name = "kitti_road" }], crop_wh = [64, 64], batch_size = 2, workers = 0 }
+[scoring]
+scale = 0.5
+resamples = 20
+block = 2
+sets = [{ name = "kitti_road" }]
+figures = ["kitti_road:val/road_iou"]
+[[arm]]
+name = "short"
+[[arm.phase]]
+steps = 1
+[[arm]]
+name = "in two"
+[[arm.phase]]
+steps = 1
+[[arm.phase]]
+steps = 2
+optimizer.lr = 1e-4
+"""
+ROAD_IOU = "kitti_road:val/road_iou"
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """Two arms of a second each on synthetic frames; the keywords replace parts of the file."""
+    monkeypatch.setenv("PERCEPTION_DATA", str(write_kitti_road(tmp_path / "data", frames=3)))
+
+    def load(old="", new=""):
+        path = tmp_path / "tiny.toml"
+        assert old in TINY
+        path.write_text(TINY.replace(old, new) if old else TINY)
+        return load_study(str(path))
+
+    return load
+
+
+@pytest.mark.parametrize("name", list_studies())
+def test_every_shipped_study_compares_arms_of_equal_length(name):
+    study = load_study(name)
+    assert len({arm.steps for arm in study.arms}) == 1
+    assert {phase.data.crop_wh for arm in study.arms for phase in arm.phases} == {(256, 192)}
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.filterwarnings("default")
+def test_a_study_that_was_cut_off_goes_on_and_ends_with_a_table(tiny, tmp_path, monkeypatch):
+    trained = []
+    whole = study_run.train
+
+    def cut_off(config, folder):
+        trained.append(folder.relative_to(out).as_posix())
+        if folder.name == "phase-2":
+            raise KeyboardInterrupt
+        return whole(config, folder)
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(study_run, "train", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(tiny(), out)
+    assert trained == ["short/seed-0/phase-1", "in two/seed-0/phase-1", "in two/seed-0/phase-2"]
+    assert (out / "short" / "seed-0" / "result.json").is_file()
+    assert not (out / "in two" / "seed-0" / "result.json").exists()
+
+    monkeypatch.setattr(
+        study_run, "train", lambda config, folder: trained.append(config) or whole(config, folder)
+    )
+    summary = run_study(tiny(), out)
+    (second,) = trained[3:]
+    assert second.init == str(out / "in two" / "seed-0" / "phase-1" / "last.ckpt")
+    assert (second.steps, second.optimizer.lr) == (2, 1e-4)
+    arms = summary["arms"]
+    assert {name: arm["steps"] for name, arm in arms.items()} == {"short": 1, "in two": 3}
+    assert 0 <= arms["short"]["figures"][ROAD_IOU]["mean"] <= 1
+    low, high = arms["in two"]["figures"][ROAD_IOU]["interval"]
+    difference = arms["in two"]["figures"][ROAD_IOU]["difference"]
+    assert low <= high
+    json.dumps(summary)
+    text = (out / "table.md").read_text()
+    assert text.splitlines()[2] == "| figure | short | in two |"
+    assert f"| {ROAD_IOU} |  | {difference:+.3f} (" in text
+    rich_table("tiny", summary)
+
+    stored = json.loads((out / "in two" / "seed-0" / "result.json").read_text())
+    assert stored["figures"]["kitti_road:val"]["frames"] == 3
+    assert [phase["steps"] for phase in stored["phases"]] == [1, 2]
+    monkeypatch.setattr(study_run, "train", None)
+    monkeypatch.setattr(study_run, "score", None)
+    assert run_study(tiny(), out) == summary, "all was there"
+    with pytest.raises(
+        ConfigError, match=r"kitti_road:val has no figure 'ap50'; known: .*road_iou"
+    ):
+        run_study(tiny(ROAD_IOU, "kitti_road:val/ap50"), out)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        pytest.param("steps = 2", "stepz = 2", "arm 'in two', phase 2: unknown key 'stepz'; did you mean 'steps'", id="key of a phase"),
+        pytest.param("steps = 2", 'steps = "2"', "arm 'in two', phase 2: steps: .*integer.*got '2'", id="type"),
+        pytest.param("steps = 2", "seed = 2", "arm 'in two' sets seed", id="seed in a phase"),
+        pytest.param("steps = 2", 'init = "a.ckpt"', "phase 2: it starts from the phase before", id="init in a later phase"),
+        pytest.param("steps = 2", "devices = 2", "one device, got devices = 2", id="several devices"),
+        pytest.param('"in two"', '"short"', "arm 'short' is there twice", id="two arms of one name"),
+        pytest.param('"in two"', '"../in two"', "it names a folder", id="arm that leaves the folder"),
+        pytest.param("[[arm.phase]]\nsteps = 1\n[[arm]]", "phase = []\n[[arm]]", "'short' has no phase", id="no phase"),
+        pytest.param("seeds = [0]", "seeds = []", "expected at least one of each", id="no seed"),
+        pytest.param("seeds = [0]", "seedz = [0]", "unknown key 'seedz'; did you mean 'seeds'", id="key"),
+        pytest.param("seeds = [0]", 'preset = "cascad"', "unknown preset 'cascad'", id="preset"),
+        pytest.param(ROAD_IOU, "camvid:val/miou", "figure 'camvid:val/miou': expected SET:SPLIT/FIGURE", id="figure of a set that is not scored"),
+        pytest.param("scale = 0.5", "scale = 2.0", "at most 1, got 2.0", id="scale"),
+        pytest.param("scale = 0.5", 'checkpoint = "best"', "has val_every = 0", id="best without validation"),
+    ],
+)  # fmt: skip
+def test_a_wrong_study_is_one_line(tiny, old, new, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        tiny(old, new)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_study_names_the_shipped_ones():
+    with pytest.raises(ConfigError, match=r"unknown study 'rendred'; known: \['rendered'"):
+        load_study("rendred")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        pytest.param('{ name = "kitti_road" }], crop', '{ name = "kitti_rode" }], crop', ConfigError, "did you mean 'kitti_road'", id="unknown set"),
+        pytest.param('{ name = "kitti_road" }], crop', '{ name = "camvid" }], crop', InputError, "train.txt", id="missing set"),
+        pytest.param("steps = 1\n[[arm]]", 'init = "none.ckpt"\n[[arm]]', ConfigError, "arm 'short': init: none.ckpt: no such file", id="missing init"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_known_before_training(tiny, tmp_path, old, new, error, message):
+    with pytest.raises(error, match=message):
+        run_study(tiny(old, new), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def make_run(hits, seed=0):
+    """A run on frames of 100 road pixels each, of which so many were found; the others were called sky."""
+    counts = np.zeros((len(hits), IDS, IDS + 1), np.int64)
+    counts[:, ROAD, ROAD] = hits
+    counts[:, ROAD, 0] = 100 - np.array(hits)
+    total = Confusion(counts.sum(axis=0), counts.sum(axis=0))
+    figures = {**total.figures(range(len(MAP_CLASSES))), "ap50": 0.5}
+    return Run(seed=seed, figures={"set:val": figures}, counts={"set:val": counts})
+
+
+SCORING = ScoringConfig(
+    sets=(SplitConfig(name="set"),),
+    figures=("set:val/road_iou", "set:val/miou", "set:val/ap50"),
+    resamples=200,
+    block=2,
+)
+
+
+def test_arms_are_compared_on_the_same_drawn_frames():
+    # the second is better by 5 points on every frame, however much the frames differ
+    hits = np.random.default_rng(0).integers(10, 90, 40)
+    runs = {"first": [make_run(hits)], "better": [make_run(hits + 5)], "same": [make_run(hits)]}
+    arms = compare_arms(runs, dict.fromkeys(runs, 7), SCORING)["arms"]
+    better = arms["better"]["figures"]["set:val/road_iou"]
+    np.testing.assert_allclose([better["difference"], *better["interval"]], 0.05)
+    same = arms["same"]["figures"]["set:val/miou"]
+    assert (same["difference"], same["interval"]) == (0, [0, 0])
+    assert arms["same"]["figures"]["set:val/ap50"]["interval"] is None
+    assert "interval" not in arms["first"]["figures"]["set:val/road_iou"]
+
+
+def test_the_interval_holds_the_difference_and_grows_with_the_block():
+    luck = np.random.default_rng(1)
+    drives = np.repeat(
+        luck.integers(-10, 10, 8), 8
+    )  # what one arm is better by, the same for eight neighbours
+    runs = {"first": [make_run(np.full(64, 50))], "other": [make_run(50 + drives)]}
+    widths = []
+    for block in (1, 8):
+        scoring = ScoringConfig(sets=SCORING.sets, figures=("set:val/road_iou",), block=block)
+        found = compare_arms(runs, dict.fromkeys(runs, 7), scoring)["arms"]["other"]
+        entry = found["figures"]["set:val/road_iou"]
+        assert entry["interval"][0] < entry["difference"] < entry["interval"][1]
+        widths.append(entry["interval"][1] - entry["interval"][0])
+    assert widths[1] > 2 * widths[0]
+
+
+def test_seeds_give_mean_and_range():
+    runs = {"first": [make_run([50, 50]), make_run([70, 70], seed=1)]}
+    comparison = compare_arms(runs, {"first": 7}, SCORING)
+    entry = comparison["arms"]["first"]["figures"]["set:val/road_iou"]
+    assert (entry["mean"], entry["min"], entry["max"]) == pytest.approx((0.6, 0.5, 0.7))
+    assert figure_rows(comparison)[:4] == [
+        ["figure", "first"],
+        ["steps", "7"],
+        ["seeds", "0 1"],
+        ["set:val/road_iou", "0.600 (0.500 to 0.700)"],
+    ]
+    assert difference_rows(comparison) == []
+
+
+def test_frames_with_groups_count_for_the_road_but_not_for_classes():
+    run = make_run([50, 50, 50, 50])
+    grouped = run.counts["set:val"].copy()
+    grouped[2:, map_id("not_road"), 0] = 10
+    grouped[2:, ROAD, ROAD] = 100
+    other = Run(seed=0, figures=run.figures, counts={"set:val": grouped})
+    drawn = compare_arms({"first": [run], "other": [other]}, {"first": 1, "other": 1}, SCORING)
+    figures = drawn["arms"]["other"]["figures"]
+    assert figures["set:val/miou"]["interval"] is None, "some draw holds only frames with groups"
+    assert figures["set:val/road_iou"]["interval"][1] > 0
+
+
+def test_runs_on_different_frames_are_not_compared():
+    runs = {"first": [make_run([50, 50]), make_run([50])]}
+    with pytest.raises(InputError, match=r"different frames \(\[1, 2\]\)"):
+        compare_arms(runs, {"first": 1}, SCORING)

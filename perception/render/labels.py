@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from perception.core.types import Bool, Float32, Float64, UInt8
-from perception.render.picture.raster import NEAR_M, Placed
+from perception.render.picture.raster import NEAR_M, Placed, choose_detail
 from perception.render.picture.view import View, kitti_yaw, transform, world_from_mesh
 from perception.render.records import (
     CityId,
@@ -139,7 +139,7 @@ def _objects(
             continue
         hull = tight_hull(mask)
         pose = world_from_mesh(now)
-        mesh = thing.mesh(now.phase_rad, 2)
+        mesh = thing.mesh(now.phase_rad, choose_detail(thing, now, view))
         corners = view.to_camera(transform(pose, mesh.vertices_m))
         amodal, outside = _amodal(corners, view)
         middle = view.to_camera(np.array([[now.x_m, now.y_m, 0.0]]))[0]

@@ -8,7 +8,7 @@ import pytest
 from perception.render.config import CameraConfig, DriveConfig, OpticsConfig
 from perception.render.drive import Drive
 from perception.render.labels import tight_hull
-from perception.render.picture.raster import NEAR_M
+from perception.render.picture.raster import NEAR_M, choose_detail
 from perception.render.picture.view import build_camera, inverse, transform, world_from_mesh
 from perception.render.records import CityId, Marking
 
@@ -100,46 +100,42 @@ def test_markings_are_on_the_road_only(frames):
     assert set(labels.class_ids[painted].tolist()) == {CityId.ROAD}
 
 
-def nearest(solids, ray):
-    """Depth of the first face that a ray from the camera meets, the slow way; inf for none."""
-    best = inf
-    for corners, faces in solids:
-        a, b, c = (corners[faces[:, k]] for k in range(3))
-        normal = np.cross(b - a, c - a)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            depth = (normal * a).sum(1) / (normal @ ray)
-        for k in np.flatnonzero((normal @ ray < 0) & (depth >= NEAR_M) & (depth < best)):
-            polygon, hit = corners[faces[k]], depth[k] * ray
-            ends = np.roll(polygon, -1, axis=0)
-            if (
-                min(
-                    normal[k] @ np.cross(e - s, hit - s) for s, e in zip(polygon, ends, strict=True)
-                )
-                >= 0
-            ):
-                best = float(depth[k])
-    return best
+def every_face(snapshot, view):
+    """Corners of all faces, ``[F, M, 3]`` in the camera's axes, of the meshes that are drawn."""
+    polygons = []
+    for thing, state in snapshot.things:
+        mesh = thing.mesh(state.phase_rad, choose_detail(thing, state, view))
+        placed = transform(world_from_mesh(state), mesh.vertices_m)
+        polygons.append(transform(view.camera_from_world, placed)[mesh.faces])
+    most = max(p.shape[1] for p in polygons)
+    return np.concatenate(
+        [np.pad(p, ((0, 0), (0, most - p.shape[1]), (0, 0)), mode="edge") for p in polygons]
+    )
+
+
+def nearest(polygons, ray):
+    """Depth of the first face that a ray from the camera meets, by asking every face; inf for none."""
+    start, end = polygons, np.roll(polygons, -1, axis=1)
+    normal = np.cross(start[:, 1] - start[:, 0], start[:, 2] - start[:, 0])
+    towards = normal @ ray
+    with np.errstate(divide="ignore", invalid="ignore"):
+        depth = (normal * start[:, 0]).sum(1) / towards
+    met = np.flatnonzero((towards < 0) & (depth >= NEAR_M))
+    hits = depth[met, None, None] * ray
+    inward = np.cross(end[met] - start[met], hits - start[met])
+    inside = ((inward * normal[met, None]).sum(2) >= 0).all(1)
+    return float(depth[met[inside]].min(initial=inf))
 
 
 def test_depth_is_where_the_ray_meets_the_world(drive, frames):
     labels = frames[0]
     snapshot = drive._snapshot(57)
-    solids = []
-    for thing, state in snapshot.things:
-        # what is drawn is the mesh of the detail for its size in the picture
-        middle = transform(labels.camera_from_world, np.array([[state.x_m, state.y_m, 0.0]]))[0, 2]
-        near = max(middle - max(thing.size_lwh_m[:2]) / 2, NEAR_M)
-        detail = sum(FOCAL[1] * thing.size_lwh_m[2] / near > px for px in (22.0, 70.0))
-        mesh = thing.mesh(state.phase_rad, detail)
-        placed = transform(world_from_mesh(state), mesh.vertices_m)
-        solids.append((transform(labels.camera_from_world, placed), mesh.faces))
-    rows, columns = some_pixels(np.isin(labels.class_ids, list(range(11, 34))), 1, 60)
+    polygons = every_face(snapshot, drive._view(snapshot))
+    solid = ~np.isin(labels.class_ids, (CityId.SKY, CityId.TERRAIN, CityId.ROAD, CityId.SIDEWALK))
     missed = 0
-    for row, column in zip(rows, columns, strict=True):
-        if labels.class_ids[row, column] in {CityId.SKY, CityId.TERRAIN}:
-            continue
+    for row, column in zip(*some_pixels(solid, 1, 60), strict=True):
         ray = np.append((np.array([column, row]) + 0.5 - MIDDLE) / FOCAL, 1.0)
-        depth = nearest(solids, ray)
+        depth = nearest(polygons, ray)
         missed += abs(depth - labels.depth_m[row, column]) > 1e-3 * depth
     assert missed <= 1  # a ray through an edge
 
@@ -173,7 +169,7 @@ def test_flow_of_moving_things_leads_to_the_same_thing(frames):
     inside = (there >= 1).all(1) & (there < np.array(SIZE_WH) - 1).all(1)
     column, row = there[inside].astype(int).T
     same = then.instances[row, column] == now.instances[rows[inside], columns[inside]]
-    if len(same) > 50:  # noqa: PLR2004
+    if len(same) > 50:
         assert same.mean() > 0.8  # the rest is at edges, or hidden by then
 
 

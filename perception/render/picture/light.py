@@ -8,12 +8,12 @@ import numpy as np
 from perception.core.types import Float32, Float64
 from perception.render.config import DriveConfig
 
-SUN_BGR = (2.05, 2.35, 2.45)  # of the high sun in clear air, on a surface that faces it
-AIR_BGR = (0.22, 0.115, 0.07)  # extinction of one air mass: the low sun is red
+SUN_BGR = (2.55, 2.95, 3.10)  # of the high sun in clear air, on a surface that faces it
+AIR_BGR = (0.20, 0.10, 0.055)  # extinction of one air mass: the low sun is red
 DAY_ZENITH_BGR = (0.78, 0.43, 0.20)
 DAY_HORIZON_BGR = (0.98, 0.86, 0.72)
 CLOUD_BGR = (0.95, 0.93, 0.91)
-GLOW_BGR = (0.22, 0.52, 1.05)  # the sky around the low sun
+GLOW_BGR = (0.30, 0.72, 1.50)  # the sky around the low sun
 NIGHT_ZENITH_BGR = (0.0046, 0.0030, 0.0022)
 NIGHT_HORIZON_BGR = (0.0085, 0.0095, 0.0115)  # towns light the haze
 LAMP_BGR = (0.50, 0.80, 1.0)  # street lamps, warm
@@ -132,12 +132,9 @@ def _sun(elevation_deg: float) -> Float32:
 
 
 def _daylight(elevation_deg: float) -> float:
-    """How bright the sky is, 1 by day; it loses about two thirds with each degree below the horizon, in the mean."""
-    if elevation_deg >= 12:
-        return 1.0
-    if elevation_deg >= 0:
-        return 0.34 + 0.66 * smooth(-4.0, 12.0, elevation_deg)
-    return (0.34 + 0.66 * smooth(-4.0, 12.0, 0.0)) * exp(elevation_deg * 0.62)
+    """How bright the sky is, 1 by day; below the horizon it halves with each degree and a quarter."""
+    above = 0.22 + 0.78 * smooth(-4.0, 26.0, max(elevation_deg, 0.0))
+    return above * exp(min(elevation_deg, 0.0) * 0.55)
 
 
 def _bgr(values: tuple[float, float, float]) -> Float32:

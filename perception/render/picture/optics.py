@@ -50,11 +50,11 @@ def develop(
     np.maximum(exposed, 0, out=exposed)
     steps = cv2.sqrt(exposed)
     gain = (STEPS - 1) / TOP**0.5
-    steps = cv2.multiply(steps, _vignette(height, width), scale=gain)
+    steps = np.asarray(cv2.multiply(steps, _vignette(height, width), scale=gain), np.float32)
     if config.optics.noise > 0:
         grain = NOISE * config.optics.noise * (light.exposure / 0.3) ** 0.5
         _add_noise(steps, min(grain, NOISE_MOST) * gain, (config.seed, index))
-    return _tone_curve()[_to_index(np.asarray(steps, np.float32))]
+    return _tone_curve()[_to_index(steps)]
 
 
 def _blur_motion(linear: Float32, flow_px: Float32, share: float) -> Float32:
@@ -71,22 +71,24 @@ def _blur_motion(linear: Float32, flow_px: Float32, share: float) -> Float32:
     columns = np.arange(linear.shape[1], dtype=np.float32)[None, :]
     lines = np.arange(part.start, part.stop, dtype=np.float32)[:, None]
     x, y = np.ascontiguousarray(way[part, :, 0]), np.ascontiguousarray(way[part, :, 1])
+    place = (columns, lines)
     current, spacing, moved = linear.copy(), 0.5**steps, 0.0
     for _ in range(steps - 1):
-        reach = np.float32(spacing)
-        ahead = _shifted(current, columns + x * reach, lines + y * reach)
+        ahead = _shifted(current, place, (x, y), spacing)
         current[part] = cv2.addWeighted(current[part], 0.5, ahead, 0.5, 0)
         moved += spacing / 2
         spacing *= 2
     # the last pass puts the middle of all places onto the pixel
-    near, far = np.float32(-moved - spacing / 2), np.float32(spacing / 2 - moved)
-    first = _shifted(current, columns + x * near, lines + y * near)
-    last = _shifted(current, columns + x * far, lines + y * far)
+    first = _shifted(current, place, (x, y), -moved - spacing / 2)
+    last = _shifted(current, place, (x, y), spacing / 2 - moved)
     current[part] = cv2.addWeighted(first, 0.5, last, 0.5, 0)
     return current
 
 
-def _shifted(image: Float32, x: Float32, y: Float32) -> Float32:
+def _shifted(
+    image: Float32, place: tuple[Float32, Float32], way: tuple[Float32, Float32], share: float
+) -> Float32:
+    x, y = (start + step * np.float32(share) for start, step in zip(place, way, strict=True))
     moved = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)
 
@@ -99,7 +101,8 @@ def _add_bloom(exposed: Float32) -> None:
     bright = np.clip(small - np.float32(BLOOM_FROM), 0, 30)
     if not bright.any():
         return
-    spread = cv2.GaussianBlur(bright, (0, 0), 1.6) * 0.10 + cv2.GaussianBlur(bright, (0, 0), 7) * 0.05
+    spread = cv2.GaussianBlur(bright, (0, 0), 1.6) * 0.14
+    spread += cv2.GaussianBlur(bright, (0, 0), 7) * np.float32(0.09)
     grown = cv2.resize(spread, (width, height), interpolation=cv2.INTER_LINEAR)
     cv2.add(exposed, grown, dst=exposed)
 
@@ -122,7 +125,8 @@ def _noise_tile(height: int, width: int) -> Float32:
     soft = cv2.GaussianBlur(raw, (3, 3), 0.55)
     grey = soft.mean(axis=2, keepdims=True)
     tile: Float32 = (0.75 * soft + 0.6 * grey).astype(np.float32)
-    return tile / tile.std()
+    tile /= tile.std()
+    return tile
 
 
 def _add_noise(steps: Float32, strength: float, key: tuple[int, int]) -> None:

@@ -57,11 +57,10 @@ def draw(things: Sequence[Placed], view: View, view_next: View) -> tuple[Raster,
     buffers = _Buffers(np.zeros((height, width), np.int32), np.zeros((height, width), np.float32))
     table = _FaceTable(compose(view_next.camera_from_world, inverse(view.camera_from_world)))
     for index, (thing, now, following) in enumerate(things):
-        middle = transform(view.camera_from_world, np.array([[now.x_m, now.y_m, 0.0]]))[0]
-        reach = max(thing.size_lwh_m)
-        if middle[2] < NEAR_M - reach:
+        middle_m = _depth_of(now, view)
+        if middle_m < NEAR_M - max(thing.size_lwh_m):
             continue
-        detail = _detail(thing, float(middle[2]), view)
+        detail = choose_detail(thing, now, view)
         mesh = thing.mesh(now.phase_rad, detail)
         camera_from_mesh = compose(view.camera_from_world, world_from_mesh(now))
         corners = transform(camera_from_mesh, mesh.vertices_m)
@@ -84,9 +83,14 @@ def draw(things: Sequence[Placed], view: View, view_next: View) -> tuple[Raster,
     return raster, table.build()
 
 
-def _detail(thing: Thing, depth_m: float, view: View) -> int:
+def _depth_of(state: State, view: View) -> float:
+    return float(transform(view.camera_from_world, np.array([[state.x_m, state.y_m, 0.0]]))[0, 2])
+
+
+def choose_detail(thing: Thing, state: State, view: View) -> int:
+    """The detail in which a thing is drawn, 0 to 2, by its height in the picture."""
     reach = max(thing.size_lwh_m[0], thing.size_lwh_m[1]) / 2
-    nearest = max(depth_m - reach, NEAR_M)
+    nearest = max(_depth_of(state, view) - reach, NEAR_M)
     tall_px = view.focal_px[1] * thing.size_lwh_m[2] / nearest
     return sum(tall_px > limit for limit in DETAIL_PX)
 

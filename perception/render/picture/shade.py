@@ -53,10 +53,10 @@ def _add_fog(picture: Float32, inputs: PictureInputs) -> None:
     near = np.where(inputs.ground.seen, inputs.ground.depth_m, 0).astype(np.float32)
     np.divide(1, inputs.raster.inverse_depth, out=near, where=inputs.raster.face > 0)
     kept = np.exp(near * np.float32(-inputs.light.fog_per_m))
-    blue, green, red = inputs.light.fog.tolist()
-    cv2.subtract(picture, (blue, green, red, 0.0), dst=picture)
+    fog = np.array([*inputs.light.fog.tolist(), 0.0])
+    cv2.subtract(picture, fog, dst=picture)
     cv2.multiply(picture, cv2.merge([kept, kept, kept]), dst=picture)
-    cv2.add(picture, (blue, green, red, 0.0), dst=picture)
+    cv2.add(picture, fog, dst=picture)
 
 
 __all__ = ["PictureInputs", "shade_picture"]

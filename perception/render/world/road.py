@@ -24,7 +24,7 @@ KNOT_M = 0.5  # between rows of the table; a straight piece is then at most 0.2 
 BEHIND_M = 200.0  # of the table behind the start
 AHEAD_M = 1000.0  # and beyond where the ego can get
 TOP_SPEED_MPS = 26.0
-PARKING_M = 2.3  # width of the strip beside the lanes in town
+PARKING_M = 2.6  # width of the strip beside the lanes in town
 SHOULDER_M = 0.45  # tarmac beyond the edge line in the country
 TAPER_M = 18.0  # length over which the town's width becomes the country's
 SIDE_PAVEMENT_M = 2.2  # along side roads of the town
@@ -52,7 +52,7 @@ class Road:
     def __init__(self, config: DriveConfig) -> None:
         chance = Chance(config.seed, "road")
         self.extent_m: Span = (-BEHIND_M, TOP_SPEED_MPS * config.duration_s + AHEAD_M)
-        self.lane_width_m = chance.uniform(3.1, 3.5)
+        self.lane_width_m = chance.uniform(3.2, 3.55)
         wide = {"town": 0.35, "country": 0.12, "mixed": 0.2}[config.place]
         self.lanes = 2 if chance.flag(wide) else 1
         self.pavement_m = chance.uniform(2.5, 3.6)

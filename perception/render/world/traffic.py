@@ -20,8 +20,8 @@ COUNTRY_MPS = 21.0
 GAP_M = 2.0  # between bumpers when standing
 HEADWAY_S = 1.25
 BRAKE_MPS2 = 2.2
-CYCLIST_EDGE_M = 0.38  # from the edge of the lanes
-ROOM_M = 0.5  # between a cyclist and who passes
+CYCLIST_EDGE_M = 0.15  # from the edge of the lanes
+ROOM_M = 0.35  # between a cyclist and who passes
 SIDEWAYS_MPS = 0.9
 PEDAL_M = 4.5  # that a cyclist rides in one turn of the pedals, see `Member`
 
@@ -125,7 +125,7 @@ class Traffic:
             gap = (other.along_m - rider.along_m) * rider.direction
             if gap > 90.0:
                 break
-            if abs(other.right_m - rider.right_m) < (other.width_m + rider.width_m) / 2 + 0.3:
+            if abs(other.right_m - rider.right_m) < (other.width_m + rider.width_m) / 2 + 0.25:
                 gap -= (other.length_m + rider.length_m) / 2
                 follow = _follow(rider, gap, other.speed_mps)
                 break
@@ -146,7 +146,7 @@ class Traffic:
             gap = (other.along_m - rider.along_m) * rider.direction
             if other.lane < 0 and -10.0 < gap < 12.0 + 2.2 * rider.speed_mps:
                 beside = other.right_m - (other.width_m + rider.width_m) / 2 - ROOM_M
-                if beside - rider.width_m / 2 > rider.lane * self._road.lane_width_m - 0.1:
+                if beside - rider.width_m / 2 > rider.lane * self._road.lane_width_m + 0.1:
                     target = min(target, beside)
         most = min(SIDEWAYS_MPS, 0.22 * rider.speed_mps)
         move = min(max((target - rider.right_m) / 0.7, -most), most)
@@ -194,7 +194,8 @@ class Traffic:
             if self._chance.flag(self._config.people * (0.032 if town else 0.012)):
                 direction = 1 if self._chance.flag(0.6 if town else 0.35) else -1
                 direction = -direction if self._meets(direction, cyclists=False) else direction
-                self._add_cyclist(direction, self._cyclists_to)
+                if not self._meets(direction, cyclists=False):
+                    self._add_cyclist(direction, self._cyclists_to)
 
     def _fill(self) -> None:
         """The vehicles of the start, one of them often just ahead of the ego."""
@@ -273,7 +274,8 @@ class Traffic:
     def _join(self, rider: Rider, pool: Pool) -> None:
         """Let it in where there is room for its speed."""
         for other in self.riders:
-            if other.direction == rider.direction and other.lane == rider.lane:
+            beside = abs(other.lateral_m - rider.lateral_m)
+            if beside < (other.width_m + rider.width_m) / 2 + 0.2:
                 apart = abs(other.along_m - rider.along_m)
                 if apart < (other.length_m + rider.length_m) / 2 + 9.0:
                     pool.give_back(rider.thing)

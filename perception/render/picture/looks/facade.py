@@ -91,7 +91,9 @@ def _shining(grid: _Grid, pane: Float32, inputs: PictureInputs) -> Float32 | Non
         return None
     other = grid.random * 57
     other -= np.floor(other)
-    on = np.clip((other - np.float32(0.66)) * 4, 0, 1) * (np.float32(0.8) + grid.v * np.float32(0.25))
+    on = np.clip((other - np.float32(0.66)) * 4, 0, 1) * (
+        np.float32(0.8) + grid.v * np.float32(0.25)
+    )
     on *= pane * np.float32(LIT_POWER * inputs.light.lamps)
     warm = np.array(LIT_BGR, np.float32)
     tint = warm + (np.array(COOL_BGR, np.float32) - warm) * grid.random[:, None]
@@ -144,7 +146,9 @@ def _across(point: Float32, wall: Float32, which: Int32, inputs: PictureInputs) 
     """Place along the wall, m, from the middle of the building."""
     middles = np.array([(now.x_m, now.y_m) for _, now, _ in inputs.things] + [(0, 0)], np.float32)
     here = middles[which]
-    along: Float32 = (point[:, 1] - here[:, 1]) * wall[:, 0] - (point[:, 0] - here[:, 0]) * wall[:, 1]
+    along: Float32 = (point[:, 1] - here[:, 1]) * wall[:, 0] - (point[:, 0] - here[:, 0]) * wall[
+        :, 1
+    ]
     return along
 
 
@@ -157,7 +161,7 @@ def _cell(place: Float32, size: Float32) -> tuple[Float32, Float32]:
 
 def _inside(u: Float32, v: Float32, half_w: Float32, half_h: Float32, pixel: Float32) -> Float32:
     """Share of a pixel inside of a rectangle."""
-    per_m = 1 / pixel
+    per_m = np.float32(1) / pixel
     a = np.clip((half_w - np.abs(u)) * per_m + np.float32(0.5), 0, 1)
     b = np.clip((half_h - np.abs(v)) * per_m + np.float32(0.5), 0, 1)
     share: Float32 = a * b

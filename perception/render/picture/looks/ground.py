@@ -23,7 +23,13 @@ STONE_BGR = (0.30, 0.325, 0.345)  # of the kerb
 GRAVEL_BGR = (0.155, 0.195, 0.225)
 KERB_M = 0.16
 # grass from dark to dry, and bare earth at the end
-GRASS_BGR = ((0.018, 0.052, 0.030), (0.026, 0.088, 0.050), (0.042, 0.128, 0.086), (0.070, 0.155, 0.125), (0.085, 0.135, 0.145))
+GRASS_BGR = (
+    (0.018, 0.052, 0.030),
+    (0.026, 0.088, 0.050),
+    (0.042, 0.128, 0.086),
+    (0.070, 0.155, 0.125),
+    (0.085, 0.135, 0.145),
+)
 WIDER = 0.137  # a third scale: the coarse texture again, so many times larger
 
 
@@ -216,7 +222,7 @@ def _lit(planes: list[Float32], inputs: PictureInputs, top: int) -> Float32:
 def _wetness(grain: _Grain, cover: Cover, rain: float) -> Float32:
     """Puddles and wet film: 1 is still water."""
     low = unpack(grain.wide, 3, 1.4) + unpack(grain.coarse, 3, 1.2)
-    film = np.clip((low - np.float32(1.6)) * np.float32(0.8), 0, 0.55) + np.float32(0.35)
+    film: Float32 = np.clip((low - np.float32(1.6)) * np.float32(0.8), 0, 0.55) + np.float32(0.35)
     film *= np.float32(min(rain * 1.6, 1.0)) * (cover.road + np.float32(0.6) * cover.walk)
     film *= 1 - np.float32(0.3) * cover.paint
     return film

@@ -57,7 +57,9 @@ def lamp_light(inputs: PictureInputs, top: int) -> Float32 | None:
     return np.asarray(grown, np.float32)
 
 
-def lamp_light_on_things(inputs: PictureInputs, points_m: Float32, normals: Float32) -> Float32 | None:
+def lamp_light_on_things(
+    inputs: PictureInputs, points_m: Float32, normals: Float32
+) -> Float32 | None:
     """Light of lamps on surfaces, ``float32[N, 3]``; ``None`` while they are off.
 
     Args:
@@ -71,7 +73,9 @@ def lamp_light_on_things(inputs: PictureInputs, points_m: Float32, normals: Floa
     total = np.zeros((len(points_m), 3), np.float32)
     ego = ego_beam(inputs)
     ahead, left = _turned(x_m - np.float32(ego.x_m), y_m - np.float32(ego.y_m), ego.yaw_rad)
-    facing = -(normals[:, 0] * np.float32(cos(ego.yaw_rad)) + normals[:, 1] * np.float32(sin(ego.yaw_rad)))
+    facing = -(
+        normals[:, 0] * np.float32(cos(ego.yaw_rad)) + normals[:, 1] * np.float32(sin(ego.yaw_rad))
+    )
     facing = np.clip(facing * np.float32(0.85) + np.float32(0.15), 0.02, 1)
     above = np.clip((z_m - np.float32(0.75)) / (np.float32(0.25) + ahead * np.float32(0.03)), 0, 1)
     beam = _fan(ahead, left) * facing * (1 - np.float32(0.93) * above)
@@ -136,7 +140,9 @@ def _turned(dx: Float32, dy: Float32, yaw_rad: float) -> tuple[Float32, Float32]
 
 def _fan(ahead: Float32, left: Float32) -> Float32:
     """Share of a beam by direction: wide near, and more of it to the right, as right-hand traffic has it."""
-    ratio = (left + np.float32(0.03) * ahead) / (np.float32(1.3) + np.float32(0.30) * np.maximum(ahead, 0))
+    ratio = (left + np.float32(0.03) * ahead) / (
+        np.float32(1.3) + np.float32(0.30) * np.maximum(ahead, 0)
+    )
     fan: Float32 = np.exp(-np.square(ratio)) * np.clip(ahead * np.float32(0.6), 0, 1)
     return fan
 
@@ -144,5 +150,7 @@ def _fan(ahead: Float32, left: Float32) -> Float32:
 def _on_ground(ahead: Float32, left: Float32) -> Float32:
     """Low beam on the road, 1 where it is brightest."""
     far = np.clip(ahead * np.float32(1 / 30), 0, 8)
-    lit: Float32 = _fan(ahead, left) * np.clip((ahead - 1) * np.float32(0.14), 0, 1) / (1 + far * far)
+    lit: Float32 = (
+        _fan(ahead, left) * np.clip((ahead - 1) * np.float32(0.14), 0, 1) / (1 + far * far)
+    )
     return lit

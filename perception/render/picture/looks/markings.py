@@ -10,7 +10,11 @@ from perception.render.picture.looks.inputs import PictureInputs
 from perception.render.records import CityId, Marking
 
 # places within a pixel, px from its centre (down, right)
-SAMPLES = tuple((-0.375 + 0.25 * i, -0.25 + 0.5 * ((i + j) % 2) + 0.125 * (j - 0.5)) for i in range(4) for j in range(2))
+SAMPLES = tuple(
+    (-0.375 + 0.25 * i, -0.25 + 0.5 * ((i + j) % 2) + 0.125 * (j - 0.5))
+    for i in range(4)
+    for j in range(2)
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +80,12 @@ def _take_samples(
     return paint, road, walk
 
 
-def _neighbour(field: Float32, seen: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], place: tuple[Int64, Int64], here: Float32) -> Float32:
+def _neighbour(
+    field: Float32,
+    seen: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    place: tuple[Int64, Int64],
+    here: Float32,
+) -> Float32:
     """The field beside, or `here` where no ground is seen there."""
     height, width = field.shape
     rows = np.clip(place[0], 0, height - 1)

@@ -51,7 +51,7 @@ def paint_things(inputs: PictureInputs) -> tuple[Int64, Float32]:
     raster, faces = inputs.raster, inputs.faces
     pixels = np.flatnonzero(raster.face)
     face = raster.face.reshape(-1)[pixels]
-    depth = 1 / raster.inverse_depth.reshape(-1)[pixels]
+    depth = np.float32(1) / raster.inverse_depth.reshape(-1)[pixels]
     spots = Spots(pixels, face, faces.materials[face], depth)
     if not pixels.size:
         return pixels, np.zeros((0, 3), np.float32)
@@ -109,7 +109,9 @@ def _round_normals(rows: Int64, spots: Spots, inputs: PictureInputs) -> tuple[Fl
 
 
 def _arriving(
-    normals: Float32, inputs: PictureInputs, leaf: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] | None = None
+    normals: Float32,
+    inputs: PictureInputs,
+    leaf: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] | None = None,
 ) -> Float32:
     """Light of sun, sky and ground on surfaces, ``float32[M, 3]``; leaves let some of it through."""
     light = inputs.light
@@ -164,7 +166,8 @@ def _look_up(table: Float32, u_m: Float32, v_m: Float32, side_m: float) -> Float
     scale = np.float32(size / side_m)
     column = (u_m * scale).astype(np.int32) & (size - 1)
     row = (v_m * scale).astype(np.int32) & (size - 1)
-    return table.reshape(-1)[row * size + column]
+    found: Float32 = table.reshape(-1)[row * size + column]
+    return found
 
 
 def _walls(spots: Spots, inputs: PictureInputs) -> Int64:

@@ -39,7 +39,13 @@ def add_mirror(picture: Float32, inputs: PictureInputs, ground: Layers) -> None:
     columns = np.broadcast_to(np.arange(width // 2, dtype=np.float32), foot[first:].shape)
     ripple = _ripples(inputs, foot[first:].shape)
     source = np.clip(2 * foot[first:] - rows[first:] + ripple, 0, None)
-    shown = cv2.remap(small, columns + ripple * np.float32(0.25), source, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    shown = cv2.remap(
+        small,
+        columns + ripple * np.float32(0.25),
+        source,
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     shown = cv2.blur(shown, (3, 9))
     shown = cv2.resize(shown, (width, height - top), interpolation=cv2.INTER_LINEAR)
     reach = np.maximum(inputs.ground.depth_m[top:], np.float32(1))

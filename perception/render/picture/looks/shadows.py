@@ -130,7 +130,8 @@ def _to_pixels(points: Float64, view: View, top: int) -> Float64:
 def _project(camera: Float64, view: View, top: int) -> Float64:
     if not len(camera):
         return np.zeros((0, 2))
-    return view.project(camera) - np.array([0, top])
+    pixels: Float64 = view.project(camera) - np.array([0, top])
+    return pixels
 
 
 def _cut(polygon: Float64) -> Float64:

@@ -100,7 +100,7 @@ def _add_clouds(
 @cache
 def _layers() -> Float32:
     """The clouds, with their first row and column again at the end."""
-    return np.pad(cloud_layer(), ((0, 1), (0, 1)), mode="wrap")  # type: ignore[return-value]
+    return np.pad(cloud_layer(), ((0, 1), (0, 1)), mode="wrap")
 
 
 def _disc(inputs: PictureInputs, towards: Float32) -> Float32:

@@ -54,12 +54,15 @@ class Atlas:
 
 
 @cache
-def noise(size_px: int, longest_px: float, shortest_px: float, steepness: float, key: int) -> Float32:
+def noise(
+    size_px: int, longest_px: float, shortest_px: float, steepness: float, key: int
+) -> Float32:
     """Cloudy noise that repeats, ``float32[size, size]``, mean 0, variance 1.
 
     Args:
         size_px: side of it.
-        longest_px, shortest_px: wavelengths that it is made of.
+        longest_px: wavelength.
+        shortest_px: wavelength; it is made of what lies between the two.
         steepness: amplitude falls with frequency to this power.
         key: another one for another noise.
     """
@@ -83,8 +86,7 @@ def to_bytes(values: Float32, spread: float) -> UInt8:
 
 def unpack(texture: UInt8, channel: int, strength: float) -> Float32:
     """``float32[H, W]``: a channel of bytes around 128 as a factor around 1."""
-    factor = cv2.LUT(texture[..., channel], _factors(strength))
-    return factor  # type: ignore[return-value]
+    return np.asarray(cv2.LUT(texture[..., channel], _factors(strength)), np.float32)
 
 
 @cache
@@ -102,7 +104,9 @@ def fine_atlas() -> Atlas:
     grass = 0.8 * noise(512, 14, 2, 0.4, 4) + 0.7 * noise(512, 80, 8, 0.9, 5)
     slabs = _slabs() + 0.45 * noise(512, 20, 2, 0.4, 6)
     wear = 0.6 * noise(512, 120, 5, 0.9, 7) + 0.7 * noise(512, 8, 2, 0.1, 8)
-    layers = [to_bytes(v, s) for v, s in ((grain + stones, 34), (grass, 42), (slabs, 26), (wear, 42))]
+    layers = [
+        to_bytes(v, s) for v, s in ((grain + stones, 34), (grass, 42), (slabs, 26), (wear, 42))
+    ]
     return _atlas(layers, 4.0, 0.02, 7)
 
 
@@ -146,7 +150,8 @@ def _cracks() -> UInt8:
     slope = np.hypot(*np.gradient(field)).astype(np.float32)
     near = np.clip(1.1 - np.abs(field) / np.maximum(slope, 1e-3) * 0.8, 0, 1)
     where = np.clip(noise(512, 256, 60, 1.0, 24) * 0.9 - 0.35, 0, 1)
-    return (near * where * 255).astype(np.uint8)
+    cracks: UInt8 = (near * where * 255).astype(np.uint8)
+    return cracks
 
 
 def _atlas(layers: list[UInt8], tile_m: float, first_m: float, levels: int) -> Atlas:

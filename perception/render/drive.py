@@ -4,21 +4,22 @@ from math import pi
 
 import cv2
 import numpy as np
-from perception.render.picture.optics import develop
-from perception.render.world.world import World
 
 from perception.core.camera import Camera
 from perception.core.types import Float32
 from perception.render.config import DriveConfig
 from perception.render.labels import build_labels, surfaces
 from perception.render.picture.light import build_light
+from perception.render.picture.optics import develop
 from perception.render.picture.place import find_ground
-from perception.render.picture.raster import Placed, draw
+from perception.render.picture.polygons import Placed
+from perception.render.picture.raster import draw
 from perception.render.picture.shade import PictureInputs, shade_picture
 from perception.render.picture.view import View, build_camera, build_view, shaken
 from perception.render.records import Faces, FrameLabels, Ground, Raster, RenderedFrame, Snapshot
 from perception.render.warp import lens_warp, shutter_warp, warp_frame
 from perception.render.world.chance import Chance
+from perception.render.world.world import World
 
 
 class Drive:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from perception.core.types import Bool, Float32, Float64, UInt8
-from perception.render.picture.raster import NEAR_M, Placed, choose_detail
+from perception.render.picture.polygons import NEAR_M, Placed, choose_detail
 from perception.render.picture.view import View, kitti_yaw, transform, world_from_mesh
 from perception.render.records import (
     CityId,

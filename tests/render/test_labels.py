@@ -8,7 +8,7 @@ import pytest
 from perception.render.config import CameraConfig, DriveConfig, OpticsConfig
 from perception.render.drive import Drive
 from perception.render.labels import tight_hull
-from perception.render.picture.raster import NEAR_M, choose_detail
+from perception.render.picture.polygons import NEAR_M, choose_detail
 from perception.render.picture.view import build_camera, inverse, transform, world_from_mesh
 from perception.render.records import CityId, Marking
 

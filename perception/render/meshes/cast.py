@@ -19,9 +19,8 @@ VEHICLES, PEOPLE, CYCLISTS = 120, 120, 40
 class Member:
     """One vehicle, person or cyclist; see `perception.render.records.Thing` for what the attributes mean.
 
-    Nothing is built before it is asked for. The phase of people and cyclists is that of their gait: both feet (or pedals) have
-    gone through one round in 2 pi. A phase below 0 is standing still: the feet of people are side by side, cyclists
-    have a foot on the ground.
+    Nothing is built before it is asked for. The phase of people and cyclists goes up by 2 pi while both feet step once, or the
+    pedals go round once. A phase below 0 is standing still: the feet are side by side, the pedals level.
     """
 
     identity: int

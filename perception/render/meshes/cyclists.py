@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from perception.core.types import Float64
-from perception.render.meshes.figure import Figure, Joints
+from perception.render.meshes.parts.body import Joints
+from perception.render.meshes.parts.figure import Figure
 from perception.render.meshes.people import chosen, draw_dress
 from perception.render.meshes.solids import Look, MeshOf, Point, Solid, joined, linear, turns
 from perception.render.records import CityId, Material, Mesh
@@ -87,7 +88,10 @@ def _pose(stature: float, saddle_m: float, lean: float, phase_rad: float) -> Joi
             shoulder, wrist, (0.172 * h, 0.15 * h), forward=-1.0
         )
         angle = _crank(phase_rad) + (0.0 if sign > 0 else math.pi)
-        pedal_x, pedal_z = PEDALS[0] + CRANK_M * math.cos(angle), PEDALS[1] - CRANK_M * math.sin(angle)
+        pedal_x, pedal_z = (
+            PEDALS[0] + CRANK_M * math.cos(angle),
+            PEDALS[1] - CRANK_M * math.sin(angle),
+        )
         hip = (pelvis[0] + 0.01, sign * 0.055 * h, pelvis[2] - 0.02)
         ankle = (pedal_x - 0.05 * h, sign * PEDAL_Y_M, pedal_z + 0.062 * h)
         joints[f"{side}_hip"] = hip
@@ -97,7 +101,9 @@ def _pose(stature: float, saddle_m: float, lean: float, phase_rad: float) -> Joi
     return joints
 
 
-def _bent(start: Point, end: Point, lengths: tuple[float, float], forward: float) -> tuple[Point, Point]:
+def _bent(
+    start: Point, end: Point, lengths: tuple[float, float], forward: float
+) -> tuple[Point, Point]:
     """Middle and end of a limb of two bones that goes to a point, or towards it where that is too far.
 
     Args:
@@ -115,7 +121,11 @@ def _bent(start: Point, end: Point, lengths: tuple[float, float], forward: float
     off = math.sqrt(max(0.0, first * first - along * along))
     flat = math.sqrt(dx * dx + dz * dz)
     nx, nz = -dz / flat * forward, dx / flat * forward  # across the limb, without a sideways part
-    middle = (start[0] + dx * along + nx * off, start[1] + dy * along, start[2] + dz * along + nz * off)
+    middle = (
+        start[0] + dx * along + nx * off,
+        start[1] + dy * along,
+        start[2] + dz * along + nz * off,
+    )
     return middle, (start[0] + dx * used, start[1] + dy * used, start[2] + dz * used)
 
 
@@ -131,14 +141,22 @@ def _build(bicycle: _Bicycle, detail: int) -> tuple[Mesh, Float64]:
             start = (PEDALS[0], sign * PEDAL_Y_M * 0.5, PEDALS[1])
             cranks.tube((start, end), (0.013, 0.013), 3, bicycle.metal)
             y0, y1 = sorted((sign * PEDAL_Y_M * 0.6, sign * PEDAL_Y_M * 1.4))
-            cranks.box((end[0] - 0.04, y0, end[2] - 0.012), (end[0] + 0.04, y1, end[2] + 0.012), bicycle.tyre)
+            cranks.box(
+                (end[0] - 0.04, y0, end[2] - 0.012),
+                (end[0] + 0.04, y1, end[2] + 0.012),
+                bicycle.tyre,
+            )
     parts = [solid.build() for solid in (still, rear, front, cranks) if len(solid)]
     turning = [np.full(len(part.vertices_m), index, np.float64) for index, part in enumerate(parts)]
     return joined(parts), np.concatenate(turning)
 
 
 def _frame(solid: Solid, bicycle: _Bicycle, detail: int) -> None:
-    pedals, head, seat = (PEDALS[0], 0.0, PEDALS[1]), (0.33, 0.0, 0.86), (-0.2, 0.0, bicycle.saddle_m - 0.08)
+    pedals, head, seat = (
+        (PEDALS[0], 0.0, PEDALS[1]),
+        (0.33, 0.0, 0.86),
+        (-0.2, 0.0, bicycle.saddle_m - 0.08),
+    )
     foot, rear, front = (0.37, 0.0, 0.66), (-AXLE_M, 0.0, WHEEL_M), (AXLE_M, 0.0, WHEEL_M)
     top = (-0.185, 0.0, 0.8)
     tubes = [(pedals, seat), (pedals, foot), (head, front), (top, rear), (top, head)]
@@ -150,13 +168,25 @@ def _frame(solid: Solid, bicycle: _Bicycle, detail: int) -> None:
     stem = (GRIP[0] - 0.06, 0.0, GRIP[2] + 0.01)
     solid.tube((head, stem), (0.018, 0.018), 3, bicycle.metal, closed=False)
     solid.tube(
-        ((stem[0], -0.3, stem[2]), (stem[0], 0.3, stem[2])), (0.018, 0.018), 3, bicycle.tyre, closed=detail > 0
+        ((stem[0], -0.3, stem[2]), (stem[0], 0.3, stem[2])),
+        (0.018, 0.018),
+        3,
+        bicycle.tyre,
+        closed=detail > 0,
     )
     z = bicycle.saddle_m
     solid.box((-0.34, -0.07, z - 0.06), (-0.08, 0.07, z), bicycle.tyre)
     if detail == 2:
-        solid.box((-0.62, -0.006, 0.72), (-0.56, 0.006, 0.76), Look(linear(0x8C1414), Material.TAIL_LAMP, CityId.BICYCLE))
-        solid.box((0.36, -0.03, 0.9), (0.41, 0.03, 0.96), Look(linear(0xDFE3E6), Material.HEAD_LAMP, CityId.BICYCLE))
+        solid.box(
+            (-0.62, -0.006, 0.72),
+            (-0.56, 0.006, 0.76),
+            Look(linear(0x8C1414), Material.TAIL_LAMP, CityId.BICYCLE),
+        )
+        solid.box(
+            (0.36, -0.03, 0.9),
+            (0.41, 0.03, 0.96),
+            Look(linear(0xDFE3E6), Material.HEAD_LAMP, CityId.BICYCLE),
+        )
         for low, high in ((-0.62, -0.22), (-0.62, -0.57)):
             solid.box((low, -0.05, 0.70), (high, 0.05, 0.715), bicycle.metal)
 
@@ -165,18 +195,28 @@ def _wheel(solid: Solid, x: float, bicycle: _Bicycle, detail: int) -> None:
     """A tyre of triangular section with two spokes; a flat ring in detail 0."""
     count = {2: 12, 1: 9, 0: 6}[detail]
     outer = [(x + WHEEL_M * s, 0.0, WHEEL_M - WHEEL_M * c) for c, s in turns(count)]
-    inner = WHEEL_M - 0.06
+    inner = WHEEL_M - 0.05
     left = [(x + inner * s, 0.02, WHEEL_M - inner * c) for c, s in turns(count)]
     right = [(px, -y, z) for px, y, z in left]
     for index in range(count):
-        solid.face([left[index - 1], outer[index - 1], outer[index], left[index]][::-1], bicycle.tyre)
+        solid.face(
+            [left[index - 1], outer[index - 1], outer[index], left[index]][::-1], bicycle.tyre
+        )
         solid.face([right[index - 1], outer[index - 1], outer[index], right[index]], bicycle.tyre)
         if detail == 2:
-            solid.face([left[index], right[index], right[index - 1], left[index - 1]][::-1], bicycle.metal)
+            solid.face(
+                [left[index], right[index], right[index - 1], left[index - 1]][::-1], bicycle.metal
+            )
     if detail == 2:
         hub = (x, 0.0, WHEEL_M)
         for index in range(0, count, 2):
-            solid.tube((hub, (left[index][0], 0.0, left[index][2])), (0.006, 0.006), 3, bicycle.metal, closed=False)
+            solid.tube(
+                (hub, (left[index][0], 0.0, left[index][2])),
+                (0.006, 0.006),
+                3,
+                bicycle.metal,
+                closed=False,
+            )
 
 
 def _turned(mesh: Mesh, turning: Float64, phase_rad: float) -> Mesh:

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
 from perception.core.types import Float64
-from perception.render.meshes.figure import Dress, Figure, Joints
+from perception.render.meshes.parts.body import Dress, Joints
+from perception.render.meshes.parts.figure import Figure
 from perception.render.meshes.solids import Look, MeshOf, Point, linear, tinted
 from perception.render.records import KEY_POINTS, CityId, Material, Mesh
 from perception.render.world.chance import Chance
@@ -22,6 +24,7 @@ UPPER_COLOURS = {
 LOWER_COLOURS = {"black": 5.0, "denim": 6.0, "grey": 3.0, "beige": 2.0, "brown": 1.0, "navy": 2.0}
 SKINS = (0xE8BE9F, 0xD9A582, 0xC68E68, 0x9A6645, 0x6B4430, 0x4A2F22)
 HAIRS = {"black": 0x17130F, "brown": 0x402B1B, "blond": 0xA98550, "grey": 0x8D8A86, "red": 0x7A3B1D}
+
 
 def draw_dress(chance: Chance, class_id: CityId, *, riding: bool) -> tuple[dict[str, str], Dress]:
     """What can be told of a person's clothes, and the clothes.
@@ -47,7 +50,9 @@ def draw_dress(chance: Chance, class_id: CityId, *, riding: bool) -> tuple[dict[
     skin = linear(chance.choice(SKINS, (4.0, 4.0, 3.0, 2.0, 2.0, 1.0)))
     bare = Look(skin, Material.SKIN, class_id)
     dress = Dress(
-        stature=chance.uniform(1.12, 1.45) if child else min(1.95, max(1.5, chance.normal(1.71, 0.09))),
+        stature=chance.uniform(1.12, 1.45)
+        if child
+        else min(1.95, max(1.5, chance.normal(1.71, 0.09))),
         girth=chance.uniform(0.92, 1.16),
         upper=look(CLOTHES[above]),
         lower=look(CLOTHES[below]),
@@ -80,13 +85,15 @@ def draw_person(chance: Chance) -> tuple[dict[str, str], MeshOf, Callable[[float
     def pose(phase_rad: float) -> Joints:
         return _walk(dress, swing, phase_rad)
 
-    middle = figure.middle(pose(0.0))
+    @cache
+    def middle() -> Point:
+        return figure.middle(pose(0.0))
 
     def mesh(phase_rad: float, detail: int) -> Mesh:
-        return figure.mesh(_shifted(pose(phase_rad), middle), detail)
+        return figure.mesh(_shifted(pose(phase_rad), middle()), detail)
 
     def key_points(phase_rad: float) -> Float64:
-        return chosen(_shifted(pose(phase_rad), middle))
+        return chosen(_shifted(pose(phase_rad), middle()))
 
     return attributes, mesh, key_points
 
@@ -139,6 +146,8 @@ def reach(start: Point, length: float, angle: float, spread: float = 0.0) -> Poi
     """The end of a bone that hangs down, swung forward by ``angle`` and aside (to the left) by ``spread``, rad."""
     down = math.cos(angle) * math.cos(spread) * length
     aside = math.sin(spread) * length
-    return (start[0] + math.sin(angle) * math.cos(spread) * length, start[1] + aside, start[2] - down)
-
-
+    return (
+        start[0] + math.sin(angle) * math.cos(spread) * length,
+        start[1] + aside,
+        start[2] - down,
+    )

@@ -21,7 +21,7 @@ BEAM_BGR = (0.92, 0.98, 1.0)  # head lamps
 GROUND_SHARE = 0.19  # of the light from above that the ground sends back up
 MIDDLE_GREY = 0.37  # what the camera makes of the mean of a scene
 DARKEST = 0.014  # the camera takes no scene for darker than this, and leaves the night dark
-LAMP_MEAN = 0.055  # what lamps add to the mean of a scene
+LAMP_MEAN = 0.038  # what lamps add to the mean of a scene
 ADAPTS = 0.93  # 1 would make noon and dusk equally bright
 
 
@@ -82,11 +82,12 @@ def build_light(config: DriveConfig, time_s: float) -> Light:
     blue = low * smooth(4.0, -3.0, elevation_deg) * (1 - veil)
     zenith = zenith * _mix(np.ones(3, np.float32), np.array([1.05, 0.72, 0.62], np.float32), blue)
     zenith = zenith * day + _bgr(NIGHT_ZENITH_BGR)
-    horizon = horizon * day + _bgr(NIGHT_HORIZON_BGR) * (1 + clouds)
+    horizon = horizon * day + _bgr(NIGHT_HORIZON_BGR) * (0.8 + 0.5 * clouds)
     glow = _bgr(GLOW_BGR) * np.float32((0.15 + low) * (1 - 0.85 * veil) * day**0.8)
     cloud = _bgr(CLOUD_BGR) * grey * day + sun * 0.28 * low + _bgr(NIGHT_HORIZON_BGR)
 
     sky_ambient = (zenith * 0.55 + horizon * 0.45) * (0.92 + 0.25 * veil) + glow * 0.12
+    sky_ambient = sky_ambient + _bgr(NIGHT_HORIZON_BGR) * np.float32(0.5 * night_share)
     fog = horizon * 0.93 + glow * 0.06
     from_above = sky_ambient + sun * max(float(direction[2]), 0.0)
     lamps = smooth(3.5, -1.5, elevation_deg + 4 * (1 - open_share) * -0.5)

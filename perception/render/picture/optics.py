@@ -12,8 +12,8 @@ from perception.render.records import Int32
 
 STEPS = 4096  # of the tone curve
 TOP = 12.0  # light that is white and more; the curve's steps run with its square root
-NOISE = 0.0075  # of a usual sensor by day, in steps of the square root of the light
-NOISE_MOST = 0.026  # of the camera at its highest gain
+NOISE = 0.0065  # of a usual sensor by day, in steps of the square root of the light
+NOISE_MOST = 0.021  # of the camera at its highest gain
 CORNER = 0.22  # share of the light that the lens loses in the corners
 BLUR_LIMIT_PX = 0.7  # motion blur below this is not worth its time
 BLUR_MOST_PX = 90.0
@@ -48,11 +48,11 @@ def develop(
     _add_bloom(exposed)
     height, width = exposed.shape[:2]
     np.maximum(exposed, 0, out=exposed)
-    steps = cv2.sqrt(exposed)
+    steps: Float32 = np.asarray(cv2.sqrt(exposed), np.float32)
     gain = (STEPS - 1) / TOP**0.5
     steps = np.asarray(cv2.multiply(steps, _vignette(height, width), scale=gain), np.float32)
     if config.optics.noise > 0:
-        grain = NOISE * config.optics.noise * (light.exposure / 0.3) ** 0.5
+        grain = NOISE * config.optics.noise * (light.exposure / 0.5) ** 0.5
         _add_noise(steps, min(grain, NOISE_MOST) * gain, (config.seed, index))
     return _tone_curve()[_to_index(steps)]
 

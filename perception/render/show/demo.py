@@ -1,9 +1,9 @@
 """The shipped demo: one drive as an H.264 clip, and its labels beside it as JSON lines."""
 
 import gzip
-import io
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -79,9 +79,16 @@ def write_demo(
 
 def encode(drive: StoredDrive, crf: int) -> bytes:
     """The pictures as an MP4 that can be played before all of it is there."""
-    file = io.BytesIO()
+    # into a file: to move its index to the front, the container reads what it wrote
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / CLIP_FILE
+        _encode(drive, crf, path)
+        return path.read_bytes()
+
+
+def _encode(drive: StoredDrive, crf: int, path: Path) -> None:
     rate = Fraction(drive.config.fps).limit_denominator(1001)
-    with av.open(file, "w", format="mp4", options={"movflags": "+faststart"}) as container:
+    with av.open(os.fspath(path), "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height = drive.camera.size_wh
         stream.pix_fmt = "yuv420p"
@@ -94,7 +101,6 @@ def encode(drive: StoredDrive, crf: int) -> bytes:
             frame.pts, frame.time_base = index, 1 / rate
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    return file.getvalue()
 
 
 def label_lines(drive: StoredDrive) -> Iterator[str]:

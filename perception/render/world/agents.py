@@ -13,6 +13,7 @@ from perception.render.world.road import Road
 
 TICK_S = 0.02
 DECISION_TICKS = 5  # agents think ten times a second and move at every tick
+PEDAL_M = 4.5  # that a cyclist rides in one turn of the pedals, see `Member`
 DECISION_S = TICK_S * DECISION_TICKS
 
 
@@ -77,6 +78,49 @@ class Agent:
         )
 
 
+@dataclass(slots=True)
+class Rider(Agent):
+    """Somebody who drives or rides along the road.
+
+    Attributes:
+        direction: 1 is the ego's.
+        lane: 0 is next to the centre line; -1 for cyclists, who keep to the edge.
+        drive: of the usual speed, how much it likes; m/s for cyclists.
+        push_mps2: how it accelerates, at most.
+        acceleration_mps2: now.
+        sideways_mps: to the left.
+        cosine: of the road's heading, where it was when it last thought.
+    """
+
+    direction: int = 1
+    lane: int = 0
+    drive: float = 1.0
+    push_mps2: float = 1.6
+    acceleration_mps2: float = 0.0
+    sideways_mps: float = 0.0
+    cosine: float = 1.0
+
+    @property
+    def right_m(self) -> float:
+        """Distance from the centre line to its own right."""
+        return -self.lateral_m * self.direction
+
+    def tick(self) -> None:
+        """Move for one tick."""
+        self.remember()
+        speed = max(0.0, self.speed_mps + self.acceleration_mps2 * TICK_S)
+        moved = (speed + self.speed_mps) / 2 * TICK_S
+        self.speed_mps = speed
+        self.along_m += self.direction * moved * self.cosine
+        self.lateral_m += self.sideways_mps * TICK_S
+        straight = 0.0 if self.direction > 0 else math.pi
+        lean = self.direction * math.atan(self.sideways_mps / max(speed, 3.0))
+        self.course_rad += (straight + lean - self.course_rad) * 0.08
+        if self.lane < 0:
+            self.phase_rad += 2 * math.pi * moved / PEDAL_M
+            self.stands = speed < 0.15
+
+
 class Pool:
     """Members of the cast that are not in the scene; each is there once at most.
 
@@ -117,4 +161,4 @@ class Pool:
         self._free.append(self._out.pop(thing.identity))
 
 
-__all__ = ["DECISION_S", "DECISION_TICKS", "TICK_S", "Agent", "Pool"]
+__all__ = ["DECISION_S", "DECISION_TICKS", "TICK_S", "Agent", "Pool", "Rider"]

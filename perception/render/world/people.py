@@ -208,7 +208,8 @@ class People:
         inner = walker.side == walker.direction
         near, far = (0.95, width / 2 - 0.3) if inner else (width / 2 + 0.3, width - 0.4)
         walker.band_m = chance.uniform(near, far) if town else chance.uniform(0.8, 1.2)
-        edge = self._road.edge_m(walker.along_m) if town else self._road.country_edge_m
+        # where the road comes from a town they may walk on into it, beside the parked cars
+        edge = self._road.town_edge_m if self._road.town_end_m > 0 else self._road.country_edge_m
         walker.lateral_m = walker.side * (edge + walker.band_m)
         walker.speed_mps = walker.pace_mps
         walker.course_rad = walker.target_rad = 0.0 if walker.direction > 0 else math.pi

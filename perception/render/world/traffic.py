@@ -1,12 +1,11 @@
 """Vehicles and cyclists on the road: they keep their distance, wait at gates and pass cyclists with room. The ego is one of them."""
 
 import math
-from dataclasses import dataclass
 
 from perception.render.config import DriveConfig
 from perception.render.meshes.cast import Member
 from perception.render.records import Mesh, Thing
-from perception.render.world.agents import TICK_S, Agent, Pool
+from perception.render.world.agents import Agent, Pool, Rider
 from perception.render.world.chance import Chance
 from perception.render.world.gates import Gates
 from perception.render.world.road import TOP_SPEED_MPS, Road
@@ -23,50 +22,6 @@ BRAKE_MPS2 = 2.2
 CYCLIST_EDGE_M = 0.15  # from the edge of the lanes
 ROOM_M = 0.35  # between a cyclist and who passes
 SIDEWAYS_MPS = 0.9
-PEDAL_M = 4.5  # that a cyclist rides in one turn of the pedals, see `Member`
-
-
-@dataclass(slots=True)
-class Rider(Agent):
-    """Somebody who drives or rides along the road.
-
-    Attributes:
-        direction: 1 is the ego's.
-        lane: 0 is next to the centre line; -1 for cyclists, who keep to the edge.
-        drive: of the usual speed, how much it likes; m/s for cyclists.
-        push_mps2: how it accelerates, at most.
-        acceleration_mps2: now.
-        sideways_mps: to the left.
-        cosine: of the road's heading, where it was when it last thought.
-    """
-
-    direction: int = 1
-    lane: int = 0
-    drive: float = 1.0
-    push_mps2: float = 1.6
-    acceleration_mps2: float = 0.0
-    sideways_mps: float = 0.0
-    cosine: float = 1.0
-
-    @property
-    def right_m(self) -> float:
-        """Distance from the centre line to its own right."""
-        return -self.lateral_m * self.direction
-
-    def tick(self) -> None:
-        """Move for one tick."""
-        self.remember()
-        speed = max(0.0, self.speed_mps + self.acceleration_mps2 * TICK_S)
-        moved = (speed + self.speed_mps) / 2 * TICK_S
-        self.speed_mps = speed
-        self.along_m += self.direction * moved * self.cosine
-        self.lateral_m += self.sideways_mps * TICK_S
-        straight = 0.0 if self.direction > 0 else math.pi
-        lean = self.direction * math.atan(self.sideways_mps / max(speed, 3.0))
-        self.course_rad += (straight + lean - self.course_rad) * 0.08
-        if self.lane < 0:
-            self.phase_rad += 2 * math.pi * moved / PEDAL_M
-            self.stands = speed < 0.15
 
 
 class Traffic:
@@ -307,4 +262,4 @@ def _no_mesh(_phase_rad: float, _detail: int) -> Mesh:
     raise AssertionError("the ego is not drawn")
 
 
-__all__ = ["Rider", "Traffic"]
+__all__ = ["Traffic"]

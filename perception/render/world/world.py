@@ -1,6 +1,7 @@
 """The world of a drive at any moment."""
 
 import math
+from functools import lru_cache
 from itertools import count
 
 from perception.render.config import DriveConfig
@@ -23,6 +24,12 @@ BEHIND_M = 25.0  # of the ego: what moves and is farther back is left out of sna
 FAR_M = 300.0
 
 
+@lru_cache(maxsize=2)
+def _cast_of(cast_seed: int) -> Cast:
+    """The cast; worlds of one process share it and its meshes."""
+    return build_cast(cast_seed)
+
+
 class World:
     """What happens in a drive: a simulation in ticks, between which it is interpolated, so that it is the same at any frame rate.
 
@@ -35,7 +42,7 @@ class World:
 
     def __init__(self, config: DriveConfig) -> None:
         self._config = config
-        self._cast: Cast = build_cast(config.cast_seed)
+        self._cast: Cast = _cast_of(config.cast_seed)
         self.road = Road(config)
         self._roadside = Roadside(config, self.road, Gates(self.road, Chance(config.seed, "gates")))
         self._scene = _Scene(config, self._cast, self.road)

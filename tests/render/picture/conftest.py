@@ -10,7 +10,8 @@ from perception.render.config import CameraConfig, DriveConfig
 from perception.render.labels import build_labels
 from perception.render.picture.light import build_light
 from perception.render.picture.place import find_ground
-from perception.render.picture.raster import Placed, draw
+from perception.render.picture.polygons import Placed
+from perception.render.picture.raster import draw
 from perception.render.picture.shade import PictureInputs
 from perception.render.picture.view import build_camera, build_view
 from perception.render.records import (

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.render.config import CameraConfig
-from perception.render.picture.raster import NEAR_M, draw
+from perception.render.picture.polygons import NEAR_M
+from perception.render.picture.raster import draw
 from perception.render.picture.view import build_camera, build_view, transform, world_from_mesh
 from perception.render.records import Mesh, State, Thing
 

@@ -122,7 +122,8 @@ def _profile(lane_width_m: float, lanes: int, tracks: float) -> Float32:
     oil = np.exp(-np.square(place / 0.28))
     factor = np.where(inside, 1 - tracks * wheel - 0.45 * tracks * oil, 1.06)
     smooth = cv2.GaussianBlur(factor.astype(np.float32)[None], (0, 0), sigmaX=6)
-    return np.asarray(smooth, np.float32)[0]
+    profile: Float32 = np.asarray(smooth, np.float32)[0]
+    return profile
 
 
 def _albedo(

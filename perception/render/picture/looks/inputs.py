@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from perception.core.types import UInt8
 from perception.render.config import DriveConfig
 from perception.render.picture.light import Light
-from perception.render.picture.raster import Placed
+from perception.render.picture.polygons import Placed
 from perception.render.picture.view import View
 from perception.render.records import Faces, Ground, Raster, Snapshot
 from perception.render.world.road import Road

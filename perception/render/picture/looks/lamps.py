@@ -14,9 +14,10 @@ from perception.render.records import Material
 
 OFF = 0.02  # below this share lamps light nothing that could be seen
 STREET_LAMPS = 12  # so many of the nearest light the ground
+THING_LAMPS = 5  # and things
 CARS = 6  # and so many cars
 STREET_POWER = 0.85  # light below a lamp 1 m above the ground, if it were so
-BEAM_POWER = 0.085  # of the ego's beam, on a surface that faces it, 10 m ahead
+BEAM_POWER = 0.13  # of the ego's beam, on a surface that faces it, 10 m ahead
 COARSE = 4  # soft light is worked out for one pixel in so many, along each side
 
 
@@ -69,24 +70,23 @@ def lamp_light_on_things(
     """
     if inputs.light.lamps < OFF:
         return None
-    x_m, y_m, z_m = points_m.T
+    x_m, y_m, z_m = np.ascontiguousarray(points_m.T)
+    normal_x, normal_y, normal_z = np.ascontiguousarray(normals.T)
     total = np.zeros((len(points_m), 3), np.float32)
     ego = ego_beam(inputs)
     ahead, left = _turned(x_m - np.float32(ego.x_m), y_m - np.float32(ego.y_m), ego.yaw_rad)
-    facing = -(
-        normals[:, 0] * np.float32(cos(ego.yaw_rad)) + normals[:, 1] * np.float32(sin(ego.yaw_rad))
-    )
+    facing = -(normal_x * np.float32(cos(ego.yaw_rad)) + normal_y * np.float32(sin(ego.yaw_rad)))
     facing = np.clip(facing * np.float32(0.85) + np.float32(0.15), 0.02, 1)
     above = np.clip((z_m - np.float32(0.75)) / (np.float32(0.25) + ahead * np.float32(0.03)), 0, 1)
     beam = _fan(ahead, left) * facing * (1 - np.float32(0.93) * above)
     beam *= np.float32(BEAM_POWER * 110) / (np.float32(60) + np.square(ahead))
     total += beam[:, None] * np.array(BEAM_BGR, np.float32)
     pools = np.zeros_like(x_m)
-    for x, y, z in _street_lamps(inputs)[:6]:
+    for x, y, z in _street_lamps(inputs)[:THING_LAMPS]:
         dx, dy, dz = np.float32(x) - x_m, np.float32(y) - y_m, np.float32(z) - z_m
         square = dx * dx + dy * dy + dz * dz + np.float32(0.5)
         root = np.sqrt(square)
-        facing = (normals[:, 0] * dx + normals[:, 1] * dy + normals[:, 2] * dz) / root
+        facing = (normal_x * dx + normal_y * dy + normal_z * dz) / root
         down = np.clip(dz / root + np.float32(0.05), 0, 1)
         pools += np.maximum(facing * np.float32(0.8) + np.float32(0.2), 0) * down / square
     total += (pools * np.float32(STREET_POWER * 2.4))[:, None] * np.array(LAMP_BGR, np.float32)

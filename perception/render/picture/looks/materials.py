@@ -14,6 +14,7 @@ from perception.render.records import Int32, Material
 
 # how far normals lean away from the middle of the thing, so that flat faces look round
 ROUND = {Material.PAINT: 0.45, Material.FOLIAGE: 0.75, Material.CLOTH: 0.55, Material.SKIN: 0.6}
+CROWNS = frozenset(("tree", "bush"))  # leaves that surround a middle; others stand in rows
 LEAF_M = 3.2  # side of the texture of leaves
 HEAD_POWER = 2.2
 TAIL_POWER = (0.10, 0.55)  # running, braking
@@ -142,6 +143,11 @@ def _add_leaves(
     place = from_middle[part]
     # around the trunk, with the seam on the side that lies ahead, where the road hides it
     across = np.arctan2(place[:, 1], -place[:, 0]) * np.float32(LEAF_M)
+    crowns = np.array([thing.kind in CROWNS for thing, *_ in inputs.things] + [False])
+    long = np.flatnonzero(~crowns[inputs.faces.things[spots.face[rows]]])
+    if long.size:
+        points = _points(rows[long], spots, inputs)
+        across[long] = points[:, 0] + points[:, 1]
     up = _heights(rows, spots, inputs)
     value = np.zeros(len(rows), np.float32)
     for shortest, side_m, fades_m in ((2.5, LEAF_M, 22.0), (9.0, LEAF_M * 3.7, 150.0)):
@@ -249,7 +255,7 @@ def _add_mirror(
         glint = np.maximum(ray @ light.sun_direction.astype(np.float32), 0)
         broad = np.square(np.square(np.square(np.square(glint))))
         sharp = np.square(np.square(np.square(broad)))
-        glint = sharp * np.float32(5) + broad * np.float32(0.10)
+        glint = sharp * np.float32(5) + broad * np.float32(0.04)
         glint *= np.minimum(share * 3, 1)
         here += glint[:, None] * light.sun
     colours[rows] = here

@@ -54,7 +54,7 @@ def add_mirror(picture: Float32, inputs: PictureInputs, ground: Layers) -> None:
     share *= ground.wet * inputs.ground.seen[top:]
     np.minimum(share, 0.85, out=share)
     part = picture[top:]
-    part += (np.asarray(shown, np.float32) - part) * share[..., None]
+    part[:] = cv2.blendLinear(shown, part, share, 1 - share)
 
 
 def _ripples(inputs: PictureInputs, shape: tuple[int, ...]) -> Float32:
@@ -82,10 +82,13 @@ def add_streaks(picture: Float32, inputs: PictureInputs) -> None:
         start = (x[k] * width, y[k] * height * 1.1 - 0.05 * height)
         end = (start[0] + length * (0.28 * away[k] + 0.10 * bend[k]), start[1] + length)
         _line(mask, start, end, round(26 + 60 * near[k]))
-    soft = cv2.GaussianBlur(mask, (3, 3), 0.7)
-    share = np.asarray(soft, np.float32) * np.float32(0.75 / 255)
+    soft = np.asarray(cv2.GaussianBlur(mask, (3, 3), 0.7), np.uint8).reshape(-1)
+    wet = np.flatnonzero(soft)
+    share = soft[wet].astype(np.float32) * np.float32(0.75 / 255)
     bright = (inputs.light.fog * np.float32(1.1)).astype(np.float32)
-    picture += (bright - picture) * share[..., None]
+    flat = picture.reshape(-1, 3)
+    here = flat[wet]
+    flat[wet] = here + (bright - here) * share[:, None]
 
 
 def _line(mask: UInt8, start: tuple[float, float], end: tuple[float, float], value: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from perception.core.types import Bool, Float32, Float64, UInt8
 from perception.render.picture.looks.inputs import PictureInputs
-from perception.render.picture.raster import NEAR_M, Placed
+from perception.render.picture.polygons import NEAR_M, Placed
 from perception.render.picture.view import View, transform, world_from_mesh
 from perception.render.records import Int32, Material
 

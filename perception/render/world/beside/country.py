@@ -47,13 +47,13 @@ def _plan(chance: Chance, style: Chance) -> Plan:
 def _along(look: str, chance: Chance, style: Chance) -> Plan:
     """What accompanies the road."""
     if look == "alley":
-        return [("tree", "tree", 10.0 * k + chance.uniform(0, 2), 3.2) for k in range(4)]
+        return [("tree", "tree", 10.0 * k + chance.uniform(0, 2), 4.4) for k in range(4)]
     if look == "wood":
         trees = [(chance.uniform(0, 40), chance.uniform(5, 26)) for _ in range(8)]
-        bushes = [(chance.uniform(0, 40), chance.uniform(3.5, 6)) for _ in range(4)]
+        bushes = [(chance.uniform(0, 40), chance.uniform(4.4, 6.5)) for _ in range(4)]
         return [("tree", "tree", *at) for at in trees] + [("bush", "bush", *at) for at in bushes]
     if look in {"hedge", "fence"}:
-        out = style.uniform(2.4, 4.5)
+        out = style.uniform(4.0, 5.5)
         return [(f"long {look}", look, 8.0 * k + 4.0, out) for k in range(5)]
     return []
 

@@ -121,8 +121,8 @@ def add_wheels(solid: Solid, wheel: Wheel, livery: Livery, detail: int) -> None:
     count = 12 if detail == 2 else 8
     outer = wheel.ring(1.0, wheel.outer_m, count)
     inner = wheel.ring(1.0, wheel.outer_m - wheel.width_m, count)
-    low = range(-3, 5) if detail == 2 else range(-1, 3)  # the treads above are hidden by the body
-    for index in low:
+    treads = range(-3, 5) if detail == 2 else range(-1, 3)  # the body hides those above
+    for index in treads:
         solid.pair([inner[index - 1], inner[index], outer[index], outer[index - 1]], livery.tyre)
     for points in (outer, [(x, -y, z) for x, y, z in outer]):
         facing = points if points is outer else list(reversed(points))

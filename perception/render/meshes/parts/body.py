@@ -1,4 +1,4 @@
-"""The body of a person: rigid parts on bones, clothed; where the joints are is said by who walks or rides."""
+"""The rigid parts of a person in the axes of their bones: z along the bone, x forward. Lengths are shares of the stature."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from perception.core.types import Float64
-from perception.render.meshes.solids import (
-    Look, Point, Solid, cross, difference, joined, turns, unit,
-)  # fmt: skip
+from perception.render.meshes.solids import Look, Point, Solid, joined, turns
 from perception.render.records import Mesh
 
 BONES = (  # from, to: the z axis of a part points along its bone
@@ -21,9 +19,17 @@ BONES = (  # from, to: the z axis of a part points along its bone
     ("left_ankle", "left_toe"), ("right_ankle", "right_toe"),
     ("pelvis", "seat"),
 )  # fmt: skip
-TORSO, HEAD, ARMS, FOREARMS, THIGHS, SHANKS, FEET, SEAT = 0, 1, (2, 3), (4, 5), (6, 7), (8, 9), (10, 11), 12
+TORSO, HEAD, ARMS, FOREARMS, THIGHS, SHANKS, FEET, SEAT = (
+    0,
+    1,
+    (2, 3),
+    (4, 5),
+    (6, 7),
+    (8, 9),
+    (10, 11),
+    12,
+)
 Joints = Mapping[str, Point]
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,51 +63,25 @@ class Dress:
     covered: str
 
 
-class Figure:
-    """The parts of one person; each is built once a detail in the axes of its bone: z along it, x forward."""
-
-    def __init__(self, dress: Dress) -> None:
-        self.dress = dress
-        self._built: dict[int, tuple[Mesh, Float64]] = {}
-
-    def middle(self, joints: Joints) -> Point:
-        """Of the bounds on the ground."""
-        places = self.mesh(joints, 2).vertices_m
-        low, high = places.min(axis=0), places.max(axis=0)
-        return (float(low[0] + high[0]) / 2, float(low[1] + high[1]) / 2, 0.0)
-
-    def mesh(self, joints: Joints, detail: int) -> Mesh:
-        """The figure with its joints at the given places."""
-        if detail not in self._built:
-            self._built[detail] = _assemble(self.dress, detail)
-        rest, bones = self._built[detail]
-        sides = [1.0 if index in {TORSO, HEAD} else -1.0 for index in range(len(BONES))]
-        ends = [(joints[a], joints[b]) for a, b in BONES]
-        frames = np.array(
-            [_frame(a, b, side) for (a, b), side in zip(ends, sides, strict=True)], np.float64
-        )
-        own = frames[bones.astype(np.int64)]  # [V, 4, 3]: three axes and the start of the bone of each vertex
-        x, y, z = (rest.vertices_m[:, k : k + 1] for k in range(3))
-        places = x * own[:, 0] + y * own[:, 1] + z * own[:, 2] + own[:, 3]
-        return Mesh(places, rest.faces, rest.colours, rest.materials, rest.class_ids)
-
-
-def _frame(start: Point, end: Point, side: float) -> tuple[Point, Point, Point, Point]:
-    """Axes of a bone in the mesh, and its start. x is forward for bones that stand up (side 1) or hang down (-1)."""
-    along = unit(difference(end, start))
-    lean = along[1] * side
-    y = unit((-lean * along[0], side - lean * along[1], -lean * along[2]))
-    return (cross(y, along), y, along, start)
-
-
-Ring = tuple[float, float, float, float]  # place along the bone, half depth, half width, shift forward; shares of the stature
+Ring = tuple[
+    float, float, float, float
+]  # place along the bone, half depth, half width, shift forward; shares of the stature
 
 
 def _octagon(depth: float, width: float) -> list[tuple[float, float]]:
     """A rectangle without its corners, which are cut at 45 degrees."""
     cut = 0.55 * min(depth, width)
     a, b = depth - cut, width - cut
-    return [(depth, -b), (depth, b), (a, width), (-a, width), (-depth, b), (-depth, -b), (-a, -width), (a, -width)]
+    return [
+        (depth, -b),
+        (depth, b),
+        (a, width),
+        (-a, width),
+        (-depth, b),
+        (-depth, -b),
+        (-a, -width),
+        (a, -width),
+    ]
 
 
 class _Part:
@@ -120,7 +100,7 @@ class _Part:
             ]
         steps = turns(count, 0.5 if count % 2 == 0 else 0.0)
         if count == 4:
-            steps = [(1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (1.0, -1.0)]
+            steps = [(0.87, 0.87), (-0.87, 0.87), (-0.87, -0.87), (0.87, -0.87)]
         return [
             [((x + c * depth) * scale, s * width * scale, z * scale) for c, s in steps]
             for z, depth, width, x in rings
@@ -132,11 +112,13 @@ class _Part:
 
     def box(self, low: Point, high: Point, look: Look) -> None:
         """Add a box, corners in shares of the stature."""
-        first, last = ((p[0] * self.scale, p[1] * self.scale, p[2] * self.scale) for p in (low, high))
+        first, last = (
+            (p[0] * self.scale, p[1] * self.scale, p[2] * self.scale) for p in (low, high)
+        )
         self.solid.box(first, last, look)
 
 
-def _assemble(dress: Dress, detail: int) -> tuple[Mesh, Float64]:
+def assemble(dress: Dress, detail: int) -> tuple[Mesh, Float64]:
     """All parts in the axes of their bones, and the bone of each vertex."""
     parts = [_torso(dress, detail), _head(dress, detail)]
     if dress.coat or dress.skirt:
@@ -146,8 +128,11 @@ def _assemble(dress: Dress, detail: int) -> tuple[Mesh, Float64]:
     if detail:
         parts += [_foot(dress, bone) for bone in FEET]
     meshes = [part.solid.build() for part in parts]
-    bones = [np.full(len(m.vertices_m), part.bone, np.float64) for m, part in zip(meshes, parts, strict=True)]
-    return joined(meshes), np.concatenate(bones)
+    owners = [
+        np.full(len(m.vertices_m), part.bone, np.float64)
+        for m, part in zip(meshes, parts, strict=True)
+    ]
+    return joined(meshes), np.concatenate(owners)
 
 
 def _torso(dress: Dress, detail: int) -> _Part:
@@ -186,7 +171,12 @@ def _head(dress: Dress, detail: int) -> _Part:
 
     covering = dress.hair if dress.covered in {"hair", "long hair"} else dress.hat
     skull = part.rings(
-        [ring(0.03, 0.038, 0.03, 0.008), ring(0.062, 0.053, 0.041, 0.004), ring(0.105, 0.06, 0.047)], count
+        [
+            ring(0.03, 0.038, 0.03, 0.008),
+            ring(0.062, 0.053, 0.041, 0.004),
+            ring(0.105, 0.06, 0.047),
+        ],
+        count,
     )
     if not detail:
         skull = [skull[0], skull[2]]
@@ -197,16 +187,29 @@ def _head(dress: Dress, detail: int) -> _Part:
             part.solid.face([low[last], low[index], high[index], high[last]], look)
     part.solid.face(skull[0][::-1], dress.skin)
     bulge = 1.12 if dress.covered == "helmet" else 1.04
-    top = [ring(0.105, 0.06 * bulge, 0.047 * bulge), ring(0.143 * bulge**0.5, 0.04 * bulge, 0.032 * bulge, -0.002)]
+    top = [
+        ring(0.105, 0.06 * bulge, 0.047 * bulge),
+        ring(0.143 * bulge**0.5, 0.04 * bulge, 0.032 * bulge, -0.002),
+    ]
     part.solid.loft(part.rings(top, count), covering, (False, True))
     if detail == 2:
-        part.limb([(-0.02, 0.027, 0.027, 0.0), (0.045, 0.027, 0.027, 0.0)], 4, dress.skin, closed=False)
+        part.limb(
+            [(-0.02, 0.027, 0.027, 0.0), (0.045, 0.027, 0.027, 0.0)], 4, dress.skin, closed=False
+        )
     if dress.covered == "hat":
         part.limb([ring(0.108, 0.092, 0.08), ring(0.114, 0.088, 0.076)], count, covering)
     elif dress.covered == "cap" and detail:
-        part.box((0.045 * size, -0.035 * size, 0.104 * size), (0.105 * size, 0.035 * size, 0.112 * size), covering)
+        part.box(
+            (0.045 * size, -0.035 * size, 0.104 * size),
+            (0.105 * size, 0.035 * size, 0.112 * size),
+            covering,
+        )
     elif dress.covered == "long hair":
-        part.box((-0.068 * size, -0.045 * size, -0.01), (-0.02 * size, 0.045 * size, 0.11 * size), dress.hair)
+        part.box(
+            (-0.068 * size, -0.045 * size, -0.01),
+            (-0.02 * size, 0.045 * size, 0.11 * size),
+            dress.hair,
+        )
     return part
 
 
@@ -215,10 +218,17 @@ def _hem(dress: Dress, detail: int) -> _Part:
     part, wide = _Part(SEAT, dress.stature), dress.girth
     count = 8 if detail == 2 else 4
     if dress.coat:
-        rings: list[Ring] = [(-0.03, 0.074 * wide, 0.106 * wide, 0.0), (0.2, 0.115 * wide, 0.118 * wide, 0.0)]
+        rings: list[Ring] = [
+            (-0.03, 0.074 * wide, 0.106 * wide, 0.0),
+            (0.2, 0.115 * wide, 0.118 * wide, 0.0),
+        ]
         part.limb(rings, count, dress.upper)
     else:
-        part.limb([(0.0, 0.07 * wide, 0.1 * wide, 0.0), (0.21, 0.115 * wide, 0.122 * wide, 0.0)], count, dress.lower)
+        part.limb(
+            [(0.0, 0.07 * wide, 0.1 * wide, 0.0), (0.21, 0.115 * wide, 0.122 * wide, 0.0)],
+            count,
+            dress.lower,
+        )
     return part
 
 
@@ -228,15 +238,26 @@ def _sides(detail: int) -> int:
 
 def _arm(dress: Dress, detail: int, bone: int) -> _Part:
     part, wide = _Part(bone, dress.stature), dress.girth * (1.12 if dress.sleeves else 1.0)
-    rings: list[Ring] = [(-0.022, 0.03 * wide, 0.03 * wide, 0.0), (0.19, 0.027 * wide, 0.027 * wide, 0.0)]
+    rings: list[Ring] = [
+        (-0.016, 0.026 * wide, 0.026 * wide, 0.0),
+        (0.19, 0.028 * wide, 0.028 * wide, 0.0),
+    ]
     part.limb(rings, min(_sides(detail), 5), dress.upper, closed=detail == 2)
     return part
 
 
 def _forearm(dress: Dress, detail: int, bone: int) -> _Part:
     part, wide = _Part(bone, dress.stature), dress.girth * (1.12 if dress.sleeves else 1.0)
-    rings: list[Ring] = [(-0.015, 0.028 * wide, 0.028 * wide, 0.0), (0.158, 0.021 * wide, 0.021 * wide, 0.0)]
-    part.limb(rings, min(_sides(detail), 5), dress.upper if dress.sleeves else dress.skin, closed=detail == 2)
+    rings: list[Ring] = [
+        (-0.015, 0.028 * wide, 0.028 * wide, 0.0),
+        (0.158, 0.021 * wide, 0.021 * wide, 0.0),
+    ]
+    part.limb(
+        rings,
+        min(_sides(detail), 5),
+        dress.upper if dress.sleeves else dress.skin,
+        closed=detail == 2,
+    )
     if detail:
         hand: list[Ring] = [(0.145, 0.022, 0.015, 0.0), (0.235, 0.022, 0.012, 0.006)]
         outlines = part.rings(hand, 4)
@@ -246,14 +267,20 @@ def _forearm(dress: Dress, detail: int, bone: int) -> _Part:
 
 def _thigh(dress: Dress, detail: int, bone: int) -> _Part:
     part, wide = _Part(bone, dress.stature), dress.girth
-    rings: list[Ring] = [(-0.025, 0.056 * wide, 0.05 * wide, 0.0), (0.262, 0.042 * wide, 0.0375 * wide, 0.0)]
+    rings: list[Ring] = [
+        (-0.025, 0.056 * wide, 0.05 * wide, 0.0),
+        (0.262, 0.042 * wide, 0.0375 * wide, 0.0),
+    ]
     part.limb(rings, _sides(detail), dress.skin if dress.skirt else dress.lower, closed=detail == 2)
     return part
 
 
 def _shank(dress: Dress, detail: int, bone: int) -> _Part:
     part, wide = _Part(bone, dress.stature), dress.girth * (1.12 if dress.legs else 0.95)
-    rings: list[Ring] = [(-0.02, 0.041 * wide, 0.039 * wide, -0.002), (0.25, 0.0273 * wide, 0.026 * wide, 0.0)]
+    rings: list[Ring] = [
+        (-0.02, 0.041 * wide, 0.039 * wide, -0.002),
+        (0.25, 0.0273 * wide, 0.026 * wide, 0.0),
+    ]
     if detail == 0:
         rings[-1] = (0.28, 0.028 * wide, 0.028 * wide, 0.0)
     part.limb(rings, _sides(detail), dress.lower if dress.legs else dress.skin, closed=detail > 0)

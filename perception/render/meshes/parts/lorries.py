@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from perception.render.meshes.parts.wheels import Livery, Wheel, add_wheels, draw_livery, draw_paint
 from perception.render.meshes.solids import Look, MeshOf, Point, Solid, between, linear, rigid
-from perception.render.meshes.wheels import Livery, Wheel, add_wheels, draw_livery, draw_paint
 from perception.render.records import CityId, Mesh
 from perception.render.world.chance import Chance
 
@@ -49,7 +49,9 @@ def _behind(x: float, y: tuple[float, float], z: tuple[float, float]) -> list[Po
     return _facing(x, (y[1], y[0]), z)
 
 
-def _panel(corners: Sequence[Point], start: float, end: float, low: float, high: float) -> list[Point]:
+def _panel(
+    corners: Sequence[Point], start: float, end: float, low: float, high: float
+) -> list[Point]:
     """Part of a quadrilateral whose corners are lower left, lower right, upper right, upper left."""
     a, b, c, d = corners
     shares = ((start, low), (end, low), (end, high), (start, high))
@@ -69,7 +71,9 @@ class _Truck:
         cab = front - 1.9
         solid.box((rear + 0.012, -half, 1.0), (cab - 0.15, half, self.height), livery.second)
         self._cab(solid, cab, detail)
-        solid.box((rear + 0.1, -0.45, 0.55), (cab, 0.45, 1.0), livery.dark, {"+z": None, "+x": None})
+        solid.box(
+            (rear + 0.1, -0.45, 0.55), (cab, 0.45, 1.0), livery.dark, {"+z": None, "+x": None}
+        )
         axles = [front - 1.25, rear + 1.6]
         if self.length > 8.4:
             axles.append(rear + 2.75)
@@ -173,7 +177,12 @@ class _Bus:
         """Eight points across the bus, from the lower right, counter-clockwise as seen from the front."""
         base, belt, top = heights
         half = self.half
-        right = [(x, -half, base), (x, -half, belt), (x, -half, top), (x, -half + 2 * edge, top + 0.14)]
+        right = [
+            (x, -half, base),
+            (x, -half, belt),
+            (x, -half, top),
+            (x, -half + 2 * edge, top + 0.14),
+        ]
         left = [(px, -py, pz) for px, py, pz in right]
         return [right[0], left[0], left[1], left[2], left[3], right[3], right[2], right[1]]
 
@@ -200,7 +209,9 @@ class _Bus:
         solid.decal(_panel([nose[0], nose[1], nose[2], nose[7]], 0.4, 0.6, 0.2, 0.36), livery.plate)
         doors = (front - 1.75, -0.1) if detail == 2 else (front - 1.75,)
         for x in doors:  # on the right side only
-            door = [(px, -half, pz) for px, _, pz in reversed(_side((x, x + 1.25), half, (0.42, 2.5)))]
+            door = [
+                (px, -half, pz) for px, _, pz in reversed(_side((x, x + 1.25), half, (0.42, 2.5)))
+            ]
             solid.decal(door, livery.glass, 0.022)
         if detail == 2:
             self._pillars(solid, doors, livery.dark)

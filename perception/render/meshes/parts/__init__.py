@@ -1,0 +1,1 @@
+"""What meshes are put together from: wheels, bodies, limbs, leaves, walls."""

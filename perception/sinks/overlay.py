@@ -65,7 +65,7 @@ def draw_scene(scene: Scene, style: Style, caption: str = "") -> UInt8:
     polygons = [np.round(p - 0.5).astype(np.int32) for p in scene.road_outline]
     cv2.polylines(canvas, polygons, isClosed=True, color=TEXT_BGR, thickness=line_px)
     if scene.frame.truth is not None:
-        _draw_corners(canvas, scene.frame.truth, line_px)
+        _draw_corners(canvas, scene.frame.truth, max(1, round(scale)))
     found = scene.detections
     # the best last, so that it is on top
     for (x1, y1, x2, y2), score, class_id in zip(

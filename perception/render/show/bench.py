@@ -20,13 +20,13 @@ from rich.table import Table
 from perception.core.errors import ConfigError
 from perception.render.config import DriveConfig, LightConfig, OpticsConfig, WeatherConfig
 from perception.render.disk import write_frame
-from perception.render.picture import raster
+from perception.render.picture import polygons
 from perception.render.pool import RENDERER, Renderer, load_renderer
 from perception.render.records import RenderedFrame
 
 PLAIN = "plain"
 SMALL = 0.01  # share of a frame's time below which a stage is not named
-Detail = tuple[float, float]  # see `raster.DETAIL_PX`
+Detail = tuple[float, float]  # see `polygons.DETAIL_PX`
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class Variant:
 
     Attributes:
         config: of the drive.
-        detail_px: in place of `raster.DETAIL_PX`: from which height a mesh is drawn in detail 1 and 2.
+        detail_px: in place of `polygons.DETAIL_PX`: from which height a mesh is drawn in detail 1 and 2.
     """
 
     config: DriveConfig
-    detail_px: Detail = raster.DETAIL_PX
+    detail_px: Detail = polygons.DETAIL_PX
 
 
 def variants(size_wh: tuple[int, int], seed: int) -> dict[str, Variant]:
@@ -140,12 +140,12 @@ def _turns(
 
 @contextmanager
 def _detail(detail_px: Detail) -> Iterator[None]:
-    before = raster.DETAIL_PX
-    raster.DETAIL_PX = detail_px
+    before = polygons.DETAIL_PX
+    polygons.DETAIL_PX = detail_px
     try:
         yield
     finally:
-        raster.DETAIL_PX = before
+        polygons.DETAIL_PX = before
 
 
 def _writing_ms(frames: list[RenderedFrame]) -> float:

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from perception.core.errors import ConfigError
-from perception.render.picture import raster
+from perception.render.picture import polygons
 from perception.render.show.bench import PLAIN, bench_render, cost_tables, variants
 from tests.render.factories import RENDERER
 
@@ -32,7 +32,7 @@ def test_the_stages_make_up_the_plain_frame(summary):
 
 
 def test_the_detail_of_meshes_is_given_back(summary):
-    assert raster.DETAIL_PX[0] < raster.DETAIL_PX[1] < 1000
+    assert polygons.DETAIL_PX[0] < polygons.DETAIL_PX[1] < 1000
 
 
 def test_each_variant_differs_from_the_plain_scene():

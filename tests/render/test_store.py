@@ -227,34 +227,59 @@ def test_a_process_that_dies_is_one_line_and_its_frames_are_kept(tmp_path):
     assert {0, 1} & set(read_drive(tmp_path).missing) == set()
 
 
-def test_an_interrupt_ends_all_processes_and_keeps_whole_frames(tmp_path):
-    code = (
-        "from tests.render.factories import *; from perception.render.store import write_drive; from pathlib import Path\n"
-        "if __name__ == '__main__':\n"
-        f"    write_drive(drive_config(60), Path({str(tmp_path / 'd')!r}), processes=2,"
-        " renderer=RENDERER.replace('Fake', 'Slow'), progress=lambda *a: print(*a, flush=True))\n"
-    )
-    script = tmp_path / "script.py"
-    script.write_text(code)
-    with subprocess.Popen(
-        [sys.executable, script], env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    ) as process:  # fmt: skip
-        for line in process.stdout:
-            if line.startswith("2 "):
-                break
-        os.killpg(process.pid, signal.SIGINT)
-        began_s = time.monotonic()
-        _, errors = process.communicate(timeout=20)
-    assert time.monotonic() - began_s < 5
-    assert errors.count("Traceback") == 1  # of the script itself; the processes say nothing
-    assert errors.rstrip().endswith("KeyboardInterrupt")
-    drive = read_drive(tmp_path / "d")
+SCRIPT = """
+from pathlib import Path
+from perception.render.store import write_drive
+from tests.render.factories import drive_config
+
+if __name__ == "__main__":
+    write_drive(drive_config(60), Path("drive"), processes=2, renderer="tests.render.factories:SlowDrive",
+                progress=lambda *told: print(*told, flush=True))
+"""
+
+
+@pytest.fixture
+def long_render(tmp_path):
+    """A process that has two others render 60 slow frames, stopped by a signal to those that are named after the second."""
+
+    def stop(number, send):
+        script = tmp_path / "script.py"
+        script.write_text(SCRIPT)
+        with subprocess.Popen(
+            [sys.executable, script], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        ) as process:  # fmt: skip
+            for line in process.stdout:
+                if line.startswith("2 "):
+                    break
+            send(process.pid, number)
+            began_s = time.monotonic()
+            _, errors = process.communicate(timeout=20)  # the pipe closes once all have ended
+        assert time.monotonic() - began_s < 5
+        return errors
+
+    return stop
+
+
+def check_whole(folder):
+    drive = read_drive(folder)
     done = sorted(set(range(60)) - set(drive.missing))
     assert 2 <= len(done) < 60
     for index in done:
         read_frame(drive.folder, index)
-    assert [p for p in drive.folder.rglob("*") if p.name.startswith(".")] == []
+
+
+def test_an_interrupt_ends_all_processes_and_keeps_whole_frames(long_render, tmp_path):
+    errors = long_render(signal.SIGINT, os.killpg)
+    assert errors.count("Traceback") == 1  # of the script itself; the processes say nothing
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    check_whole(tmp_path / "drive")
+    assert [p for p in tmp_path.rglob("*") if p.name.startswith(".0")] == []
+
+
+def test_processes_end_soon_after_the_one_that_asked_was_killed(long_render, tmp_path):
+    assert long_render(signal.SIGKILL, os.kill).count("Traceback") == 0
+    check_whole(tmp_path / "drive")
 
 
 # --- unusable --------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ class Member:
     """One vehicle, person or cyclist; see `perception.render.records.Thing` for what the attributes mean.
 
     Nothing is built before it is asked for. The phase of people and cyclists goes up by 2 pi while both feet step once, or the
-    pedals go round once. A phase below 0 is standing still: the feet are side by side, the pedals level.
+    pedals go round once: 1.35 m of walking, 4.5 m of riding. A phase below 0 is standing still: the feet are side by
+    side, the pedals level.
     """
 
     identity: int
@@ -33,11 +34,6 @@ class Member:
     def size_lwh_m(self) -> tuple[float, float, float]:
         """Length, width, height of the box around the mesh of detail 2 at phase 0; its middle is the origin."""
         return bounds_lwh(self.mesh(0.0, 2))
-
-    @property
-    def stride_m(self) -> float:
-        """How far a person walks, or a cyclist rides, while the phase goes through 2 pi; 0 of vehicles."""
-        return {"person": 1.35, "cyclist": 4.5}.get(self.kind, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

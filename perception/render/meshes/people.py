@@ -47,6 +47,8 @@ def draw_dress(chance: Chance, class_id: CityId, *, riding: bool) -> tuple[dict[
     usual = (0.0, 0.0, 4.0, 3.0, 6.0) if riding else (2.0, 0.9, 5.0, 3.5, 0.0)
     covered = chance.choice(("cap", "hat", "hair", "long hair", "helmet"), usual)
     child = not riding and chance.flag(0.1)
+    if child and hair == "grey":
+        hair = "brown"
     skin = linear(chance.choice(SKINS, (4.0, 4.0, 3.0, 2.0, 2.0, 1.0)))
     bare = Look(skin, Material.SKIN, class_id)
     dress = Dress(

@@ -95,7 +95,8 @@ def build_sign(chance: Chance, kind: str = "") -> Shape:
             solid.disc(points, _look(colour, CityId.TRAFFIC_SIGN, Material.SIGN))
         return solid.build()
 
-    return (0.2, 0.86, middle + 0.45), rigid(build)
+    top = max(0.3, *(up for _, up in _face_of(kind, 12)[0]))
+    return (0.21, 0.86, middle + top), rigid(build)
 
 
 def _face_of(kind: str, count: int) -> tuple[Outline, int, list[tuple[Outline, int]]]:
@@ -201,7 +202,7 @@ def build_traffic_light(chance: Chance, state: str = "red", reach_m: float = 0.0
         head(solid, 0.0, 2.3, detail)
         return solid.build()
 
-    return (0.8, max(0.4, 2 * reach_m), height + 0.45), rigid(build)
+    return (0.8, max(0.4, 2 * reach_m), height + (0.43 if reach_m else 0.0)), rigid(build)
 
 
 def build_lamp(chance: Chance, height_m: float, reach_m: float = 1.6) -> Shape:

@@ -11,7 +11,7 @@ from tests.render.meshes.checks import check_faces, looks_outwards, winding
 CAST = build_cast(3)
 PHASES = (-1.0, 0.0, 0.7, 1.6, 2.4, 3.2, 4.1, 5.0, 5.9)
 FACES = {"car": (40, 80, 195), "truck": (60, 90, 180), "bus": (70, 80, 160)}
-FACES |= {"person": (65, 105, 185), "cyclist": (110, 190, 375)}
+FACES |= {"person": (70, 105, 195), "cyclist": (110, 190, 375)}
 CLASSES = {
     "car": {CityId.CAR}, "truck": {CityId.TRUCK}, "bus": {CityId.BUS}, "person": {CityId.PERSON},
     "cyclist": {CityId.RIDER, CityId.BICYCLE},

@@ -62,8 +62,7 @@ def test_faces_are_plane_convex_and_few(name, seed):
         np.testing.assert_allclose((low + high)[:2] / 2, 0, atol=0.01)
     half = np.array(size[:2]) / 2 + 0.01
     assert (np.maximum(-low[:2], high[:2]) <= half).all()
-    assert size[2] - 0.1 <= high[2] + 0.4
-    assert high[2] <= size[2] + 0.01
+    assert abs(high[2] - size[2]) < 0.01
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -78,8 +77,9 @@ def test_the_same_chance_gives_the_same_mesh_in_any_order(name):
     "name", ["town", "house", "hall", "bush", "hedge", "poplar", "bin", "lamp", "wires", "pole"]
 )
 def test_faces_look_outwards(name):
+    depth_m = 0.1 if name in {"town", "house", "hall"} else 0.02
     _, mesh = CASES[name](Chance(0, name))
-    assert looks_outwards(mesh(0.0, 2), 0.02).mean() > 0.9
+    assert looks_outwards(mesh(0.0, 2), depth_m).mean() > 0.85
 
 
 @pytest.mark.parametrize("kind", [*scenery.SIGNS, "direction"])

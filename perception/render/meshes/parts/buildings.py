@@ -120,8 +120,8 @@ class _Building:
     def _opening(
         self, span: tuple[float, float], heights: tuple[float, float], y: float, look: Look
     ) -> None:
-        """Something flat on both fronts, 8 cm before the wall."""
+        """Something flat on both fronts, before wall and plinth."""
         (middle, half), (low, high) = span, heights
         a, b = middle - half, middle + half
-        self.solid.decal([(b, y, low), (a, y, low), (a, y, high), (b, y, high)], look, 0.08)
-        self.solid.decal([(a, -y, low), (b, -y, low), (b, -y, high), (a, -y, high)], look, 0.08)
+        self.solid.decal([(b, y, low), (a, y, low), (a, y, high), (b, y, high)], look, 0.065)
+        self.solid.decal([(a, -y, low), (b, -y, low), (b, -y, high), (a, -y, high)], look, 0.065)

@@ -23,7 +23,7 @@ INSTALL := -m pip --disable-pip-version-check install $(PIP_FLAGS) -c constraint
 # gates: what must be covered to 90 %; a file that needs a GPU is left out by its name in [tool.coverage.report] of pyproject.toml
 COVERED := perception/core/*,perception/stages/*,perception/runtime/*
 # the tests of what runs in the car: they need no torch
-CAR_TESTS := $(addprefix tests/,core stages sources sinks backends runtime)
+CAR_TESTS := $(addprefix tests/,core stages sources sinks backends runtime render)
 
 # the labelled data is not part of the project: where it is absent its tests are deselected, and this says so
 ifneq ($(wildcard $(PERCEPTION_DATA)/camvid),)

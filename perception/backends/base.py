@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.core.closing import Closing
 from perception.core.manifest import GRAPH_INPUT, TensorSpec
+from perception.core.process import Closing
 
 Tensors = dict[str, NDArray[Any]]
 

@@ -1,6 +1,5 @@
-"""What the CPU backends share: the name of the CPU, the number of threads, the check of a graph against its manifest."""
+"""What the CPU backends share: the name of the CPU, the check of a graph against its manifest."""
 
-import os
 import platform
 from collections.abc import Mapping
 from functools import cache
@@ -19,13 +18,6 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
             if key.strip().lower() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def check_graph(

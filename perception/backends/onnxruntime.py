@@ -7,9 +7,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from perception.backends.base import Backend, Tensors
-from perception.backends.cpu import check_graph, cpu_name, usable_cores
+from perception.backends.cpu import check_graph, cpu_name
 from perception.core.errors import ConfigError, EngineError
 from perception.core.manifest import FREE_AXES, Engine, TensorSpec
+from perception.core.process import usable_cores
 
 QUIET = 3  # errors only: they come as exceptions, warnings about the graph are not the user's
 _DTYPES = {

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.backends.base import Backend, Tensors
-from perception.backends.cpu import check_graph, cpu_name, usable_cores
+from perception.backends.cpu import check_graph, cpu_name
 from perception.core.errors import ConfigError, EngineError
 from perception.core.manifest import GRAPH_INPUT, Engine, TensorSpec
+from perception.core.process import usable_cores
 
 # OpenVINO's conversion tools, which its package imports, report each import over the network if this package is there.
 # Without it they use their own stub.

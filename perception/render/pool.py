@@ -1,7 +1,6 @@
 """Frames rendered and written by several processes. Knows nothing of what a drive folder holds besides frames."""
 
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Generator, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Protocol
 import cv2
 
 from perception.core.errors import PerceptionError, RunError
+from perception.core.process import usable_cores
 from perception.render.config import DriveConfig
 from perception.render.disk import write_frame
 from perception.render.records import RenderedFrame
@@ -43,11 +43,6 @@ def load_renderer(name: str) -> type[Renderer]:
     module, attribute = name.split(":")
     found: type[Renderer] = getattr(import_module(module), attribute)
     return found
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def render_jobs(

@@ -72,7 +72,10 @@ def bench_loop(config: BenchConfig) -> dict[str, Any]:
     fps: dict[str, list[float]] = {"alone": [], **{way: [] for way in SINKS}}
     cpu: dict[str, list[float]] = {name: [] for name in fps}
     kept: dict[str, list[FrameTiming]] = {way: [] for way in SINKS}
-    with open_source(config.source) as source, open_for(source, engine, _run(config)) as backend:
+    with (
+        open_source(config.source, live=False) as source,
+        open_for(source, engine, _run(config)) as backend,
+    ):
         feeds = _feeds(source, backend, config.frames)
         for _ in range(config.rounds):
             before = _alone(backend, feeds, config.warmup)
@@ -156,16 +159,14 @@ class RepeatedSource(Source):
 
     def __init__(self, spec: str) -> None:
         super().__init__(spec)
-        with open_source(spec) as first:
-            if first.live:
-                raise ConfigError(f"{spec}: expected a recording, got a live source")
+        with open_source(spec, live=False) as first:
             self.size_wh = first.size_wh
             self.fps = first.fps
         self.live = False
 
     def _pictures(self) -> Iterator[Picture]:
         while not self._stopping.is_set():
-            with open_source(self.name) as recording:
+            with open_source(self.name, live=False) as recording:
                 for frame in recording:
                     yield Picture(frame.image, frame.captured_ns, None)
                     if self._stopping.is_set():
@@ -222,7 +223,7 @@ def _loop(
     engine: Engine, backend: Backend, specs: Sequence[str], config: BenchConfig
 ) -> tuple[LatencyReport, float]:
     """The account of one loop, and CPU ms a frame of the whole process during it."""
-    with open_source(config.source) as source, tempfile.TemporaryDirectory() as folder:
+    with open_source(config.source, live=False) as source, tempfile.TemporaryDirectory() as folder:
         sinks = open_sinks(
             [spec.format(Path(folder)) for spec in specs], _context(engine, source.fps)
         )

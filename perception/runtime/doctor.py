@@ -19,9 +19,10 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from rich.table import Table
 
 from perception.backends import BACKENDS
-from perception.backends.cpu import cpu_name, usable_cores
+from perception.backends.cpu import cpu_name
 from perception.core.errors import PerceptionError
 from perception.core.manifest import ENGINES_DIR, MANIFEST_FILE, load_engine, sha256
+from perception.core.process import usable_cores
 from perception.datasets.base import DATA_VARIABLE
 from perception.runtime import machine
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from perception.core.closing import Closing
+from perception.core.process import Closing
 from perception.core.types import Scene
 
 logger = logging.getLogger(__name__)

@@ -68,7 +68,9 @@ def open_source(spec: str, *, live: bool | None = None, fps: float | None = None
         source = SOURCES[kind](spec)
     if live is False and source.live:
         source.close()
-        raise ConfigError(f"{spec}: a live source drops what nobody reads; leave out --lossless")
+        raise ConfigError(
+            f"{spec}: expected a recording, got a live source, which drops what nobody reads; for run, leave out --lossless"
+        )
     if not live or source.live:
         return source
     try:

@@ -5,8 +5,8 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from perception.core.closing import Closing
 from perception.core.errors import InputError
+from perception.core.process import Closing
 from perception.core.types import Frame, Truth, UInt8
 
 

@@ -5,7 +5,8 @@ import ctypes
 import pytest
 
 from perception.backends import cpu
-from perception.backends.cpu import cpu_name, usable_cores
+from perception.backends.cpu import cpu_name
+from perception.core.process import usable_cores
 from perception.runtime import machine
 
 X86 = """processor\t: 0

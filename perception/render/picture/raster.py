@@ -11,10 +11,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from perception.core.types import Bool, Float32
+from perception.core.types import Bool, Float32, Int64
 from perception.render.picture.polygons import Placed, Planes, project, stock_up, tabulate
 from perception.render.picture.view import View, compose, inverse
 from perception.render.records import Faces, Int32, Raster
+
+TILES_PX = (8, 16)  # faces that fit such squares are drawn together
 
 
 @dataclass(eq=False)
@@ -43,9 +45,15 @@ def draw(things: Sequence[Placed], view: View, view_next: View) -> tuple[Raster,
     else:
         planes = project(stock, view)
         owners = stock.thing_of_face[planes.rows]
+        small = (planes.boxes[:, 1::2] - planes.boxes[:, ::2]).max(axis=1) < TILES_PX[-1]
+        fragments = _fragments(planes, owners, width)
         starts = np.flatnonzero(np.diff(owners, prepend=-1)).tolist()
         for start, end in pairwise([*starts, len(owners)]):
-            _draw_thing(planes, start, end, int(stock.things[owners[start]]), buffers)
+            owner = int(owners[start])
+            mine = slice(*np.searchsorted(fragments.owners, (owner, owner + 1)).tolist())
+            large = start + np.flatnonzero(~small[start:end])
+            part = _Part(int(stock.things[owner]), slice(start, end), large, mine)
+            _draw_thing(planes, fragments, part, buffers)
         faces = tabulate(things, stock, planes, (view, view_next))
     raster = Raster(buffers.face, buffers.inverse_depth, buffers.bounds_xyxy, buffers.solo_pixels)
     return raster, faces
@@ -64,40 +72,115 @@ def _no_faces(view: View, view_next: View) -> Faces:
     )
 
 
-def _draw_thing(planes: Planes, start: int, end: int, index: int, buffers: _Buffers) -> None:
-    """Draw the faces of one thing by itself, then put it into the picture.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fragments:
+    """What the small faces of each thing put into pixels: the nearest of the thing's own in each, thing by thing.
 
-    Args:
-        planes: of all things.
-        start: first of the thing's.
-        end: behind its last.
-        index: of the thing.
-        buffers: of the picture.
+    Attributes:
+        owners: ``int64[N]``: position of the thing in the stock, ascending.
+        columns, rows: ``int64[N]``: of the pixel.
+        faces: ``int64[N]``: in the planes.
+        inverse_depth: ``float32[N]``.
     """
-    boxes = planes.boxes[start:end]
+
+    owners: Int64
+    columns: Int64
+    rows: Int64
+    faces: Int64
+    inverse_depth: Float32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """What of planes and fragments is one thing's.
+
+    Attributes:
+        index: thing index.
+        faces: its planes.
+        large: those that are drawn one by one.
+        fragments: of the others.
+    """
+
+    index: int
+    faces: slice
+    large: Int64
+    fragments: slice
+
+
+def _fragments(planes: Planes, owners: Int64, width: int) -> _Fragments:
+    """All small faces at once: most faces are a few pixels wide, and one at a time the calls would cost more than the pixels."""
+    side = (planes.boxes[:, 1::2] - planes.boxes[:, ::2]).max(axis=1) + 1
+    parts = [
+        _tiles(planes, np.flatnonzero((side > below) & (side <= tile)), tile)
+        for below, tile in pairwise((0, *TILES_PX))
+    ]
+    faces, columns, rows = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    inverse_depth = np.concatenate([part[3] for part in parts])
+    places = (owners[faces] << 40) + rows * width + columns
+    # the last of each place is the nearest there, of equally near ones the first face
+    order = np.lexsort((-faces, inverse_depth, places))
+    last = order[np.flatnonzero(np.diff(places[order], append=-1))]
+    return _Fragments(
+        owners[faces[last]], columns[last], rows[last], faces[last], inverse_depth[last]
+    )
+
+
+def _tiles(planes: Planes, chosen: Int64, side: int) -> tuple[Int64, Int64, Int64, Float32]:
+    """Faces that fit a square of `side` px: face, column, row and 1/depth of each pixel that they cover."""
+    boxes, here = planes.boxes[chosen], planes.planes[chosen]
+    corner = here[..., 2] + here[..., 0] * boxes[:, 0:1] + here[..., 1] * boxes[:, 2:3]
+    steps = np.arange(side, dtype=np.float32) + np.float32(0.5)
+    across = here[..., 0].astype(np.float32)[..., None] * steps
+    down = here[..., 1].astype(np.float32)[..., None] * steps
+    down += corner.astype(np.float32)[..., None]
+    edges = across[:, :-1, None, :] + down[:, :-1, :, None]
+    inside: Bool = edges.min(axis=1) >= 0
+    count = np.arange(side)
+    inside &= (count <= (boxes[:, 1] - boxes[:, 0])[:, None])[:, None, :]  # not beyond the picture
+    inside &= (count <= (boxes[:, 3] - boxes[:, 2])[:, None])[:, :, None]
+    face, row, column = np.nonzero(inside)
+    inverse_depth = across[face, -1, column] + down[face, -1, row]
+    return chosen[face], boxes[face, 0] + column, boxes[face, 2] + row, inverse_depth
+
+
+def _draw_thing(planes: Planes, fragments: _Fragments, part: _Part, buffers: _Buffers) -> None:
+    """Draw the faces of one thing by itself, then put it into the picture."""
+    boxes = planes.boxes[part.faces]
     x0, y0 = int(boxes[:, 0].min()), int(boxes[:, 2].min())
     x1, y1 = int(boxes[:, 1].max()) + 1, int(boxes[:, 3].max()) + 1
     inverse_depth = np.zeros((y1 - y0, x1 - x0), np.float32)
     face = np.zeros((y1 - y0, x1 - x0), np.int32)
-    columns = np.arange(x1 - x0, dtype=np.float32) + np.float32(0.5)
-    rows = np.arange(y1 - y0, dtype=np.float32)[:, None] + np.float32(0.5)
-    here = planes.planes[start:end]
-    constants = here[..., 2] + here[..., 0] * x0 + here[..., 1] * y0
-    slope_x, slope_y = (here[..., k].astype(np.float32)[..., None, None] for k in (0, 1))
-    constant = constants.astype(np.float32)[..., None, None]
-    for k, (left, right, top, bottom) in enumerate((boxes - [x0, x0, y0, y0]).tolist()):
-        part = np.s_[top : bottom + 1, left : right + 1]
-        values = slope_y[k] * rows[top : bottom + 1] + constant[k]
-        values = values + slope_x[k] * columns[left : right + 1]
-        inside: Bool = values[:-1].min(axis=0) >= 0
-        inside &= values[-1] > inverse_depth[part]
-        np.copyto(inverse_depth[part], values[-1], where=inside)
-        np.copyto(face[part], start + k + 1, where=inside)
+    place = fragments.rows[part.fragments] - y0, fragments.columns[part.fragments] - x0
+    inverse_depth[place] = fragments.inverse_depth[part.fragments]
+    face[place] = fragments.faces[part.fragments] + 1
+    _draw_large(planes, part.large, (x0, y0), inverse_depth, face)
     solo = int(np.count_nonzero(face))
     if solo:
         whole = np.s_[y0:y1, x0:x1]
         nearer = inverse_depth > buffers.inverse_depth[whole]
         np.copyto(buffers.inverse_depth[whole], inverse_depth, where=nearer)
         np.copyto(buffers.face[whole], face, where=nearer)
-        buffers.solo_pixels[index] = solo
-        buffers.bounds_xyxy[index] = (x0, y0, x1, y1)
+        buffers.solo_pixels[part.index] = solo
+        buffers.bounds_xyxy[part.index] = (x0, y0, x1, y1)
+
+
+def _draw_large(
+    planes: Planes, rows: Int64, start: tuple[int, int], inverse_depth: Float32, face: Int32
+) -> None:
+    """Faces one by one into the buffers of their thing, whose first pixel is `start`."""
+    x0, y0 = start
+    height, width = face.shape
+    columns = np.arange(width, dtype=np.float32) + np.float32(0.5)
+    lines = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
+    here, boxes = planes.planes[rows], planes.boxes[rows] - [x0, x0, y0, y0]
+    constants = here[..., 2] + here[..., 0] * x0 + here[..., 1] * y0
+    slope_x, slope_y = (here[..., k].astype(np.float32)[..., None, None] for k in (0, 1))
+    constant = constants.astype(np.float32)[..., None, None]
+    for k, (left, right, top, bottom) in enumerate(boxes.tolist()):
+        part = np.s_[top : bottom + 1, left : right + 1]
+        values = slope_y[k] * lines[top : bottom + 1] + constant[k]
+        values = values + slope_x[k] * columns[left : right + 1]
+        inside: Bool = values[:-1].min(axis=0) >= 0
+        inside &= values[-1] > inverse_depth[part]
+        np.copyto(inverse_depth[part], values[-1], where=inside)
+        np.copyto(face[part], rows[k] + 1, where=inside)

@@ -1,5 +1,6 @@
-"""What holds a file, a device or a session is closed at the end of a ``with``."""
+"""What a process has: cores to run on, and files, devices and sessions that are closed at the end of a ``with``."""
 
+import os
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
@@ -22,3 +23,10 @@ class Closing(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

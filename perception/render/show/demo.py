@@ -23,7 +23,7 @@ from perception.render.store import StoredDrive, cache_folder, config_hash, writ
 
 CLIP_FILE, LABELS_FILE = "demo.mp4", "demo_labels.jsonl.gz"
 MAX_BYTES = 5_000_000
-CRFS = range(20, 41, 2)  # of x264, from nearly the same to poor, until it fits
+CRFS = range(24, 41, 2)  # of x264, from nearly the same to poor, until it fits
 PRESET = "slow"
 KEY_EVERY = 50  # pictures between two that stand alone: where players can jump to
 DIGITS = 3  # of px, m and rad in the labels

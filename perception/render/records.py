@@ -134,6 +134,7 @@ class State:
         speed_mps: along its x axis.
         phase_rad: of its gait, for people and cyclists.
         braking: whether its brake lamps shine.
+        parked: whether nobody drives it: all of its lamps are out.
     """
 
     x_m: float
@@ -142,6 +143,7 @@ class State:
     speed_mps: float = 0.0
     phase_rad: float = 0.0
     braking: bool = False
+    parked: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +172,7 @@ class Faces:
         normals: ``float32[F, 3]``, world, of length 1, outwards.
         next_from_now: ``float32[F, 3, 4]``: takes a point of the face in the camera's axes to where it is in the camera's axes of the
             next frame; row 0 is for what stands still in the world.
-        braking: ``bool[F]``.
+        braking, parked: ``bool[F]``.
     """
 
     things: Int32
@@ -180,6 +182,7 @@ class Faces:
     normals: Float32
     next_from_now: Float32
     braking: NDArray[np.bool_]
+    parked: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

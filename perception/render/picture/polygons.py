@@ -224,6 +224,7 @@ def tabulate(
     used = stock.thing_of_face[planes.rows]
     still = compose(view_next.camera_from_world, inverse(view.camera_from_world))[:3]
     turn = view.camera_from_world[:3, :3]
+    states = [things[i][1] for i in stock.things]
     normals = planes.normals @ turn  # from the camera's axes to the world's: the transpose
     return Faces(
         things=_behind(np.int32(-1), stock.things[used].astype(np.int32)),
@@ -240,7 +241,8 @@ def tabulate(
         next_from_now=np.concatenate(
             (still[None], _motions(things, stock, planes, view_next))
         ).astype(np.float32),
-        braking=_behind(np.False_, np.array([things[i][1].braking for i in stock.things])[used]),
+        braking=_behind(np.False_, np.array([state.braking for state in states])[used]),
+        parked=_behind(np.False_, np.array([state.parked for state in states])[used]),
     )
 
 

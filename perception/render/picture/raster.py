@@ -69,6 +69,7 @@ def _no_faces(view: View, view_next: View) -> Faces:
         normals=np.zeros((1, 3), np.float32),
         next_from_now=still.astype(np.float32),
         braking=np.zeros(1, np.bool_),
+        parked=np.zeros(1, np.bool_),
     )
 
 

@@ -162,7 +162,9 @@ class _Parked:
         lateral = side * (edge - 0.12 - width / 2 - chance.uniform(0.0, 0.06))
         x_m, y_m = self._road.place(middle, lateral)
         yaw = self._road.heading(middle) + chance.normal(0.0, 0.006)
-        self._cars.append((thing, State(x_m, y_m, yaw + (math.pi if side > 0 else 0.0))))
+        self._cars.append(
+            (thing, State(x_m, y_m, yaw + (math.pi if side > 0 else 0.0), parked=True))
+        )
         self._to[side] = end + chance.uniform(0.6, 1.8)
 
     def _keeps_clear(self, start_m: float, end_m: float) -> bool:

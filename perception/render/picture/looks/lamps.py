@@ -107,7 +107,7 @@ def _beams(inputs: PictureInputs) -> list[_Beam]:
     found = []
     for thing, now, _ in inputs.things:
         distance = abs(now.x_m - ego.x_m) + abs(now.y_m - ego.y_m)
-        if thing.kind in {"car", "truck", "bus"} and now.speed_mps > 0.3 and distance < 90:
+        if thing.kind in {"car", "truck", "bus"} and not now.parked and distance < 90:
             reach = thing.size_lwh_m[0] / 2
             x, y = now.x_m + reach * cos(now.yaw_rad), now.y_m + reach * sin(now.yaw_rad)
             found.append((distance, _Beam(x, y, now.yaw_rad, BEAM_POWER * 0.6)))

@@ -271,10 +271,12 @@ def _add_lamps(colours: Float32, albedo: Float32, spots: Spots, inputs: PictureI
             own = albedo[rows]
             vivid = own.max(axis=1) > own.min(axis=1) * np.float32(2.5)
             on = np.where(vivid, np.maximum(lit * np.float32(0.35), np.float32(0.5)), lit)
+            on = on * ~inputs.faces.parked[spots.face[rows]]
             colours[rows] += own * (on * np.float32(power))[:, None]
     rows = spots.of((Material.TAIL_LAMP,))
     if rows.size:
         braking = inputs.faces.braking[spots.face[rows]]
         running, bright = TAIL_POWER
         power_of = np.where(braking, np.float32(bright), np.float32(running) * lit)
+        power_of *= ~inputs.faces.parked[spots.face[rows]]
         colours[rows] += power_of[:, None] * np.array((0.05, 0.08, 1.0), np.float32)

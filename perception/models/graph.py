@@ -160,10 +160,9 @@ def classify_pixels(cell_logits: Tensor, logits: Tensor, blocked: Tensor | None)
     forbidden = ((best == ROAD) & blocked).to(cell_logits.dtype)
     # From road to the next best as a sum: a select at frame size takes a CPU longer. The step is enlarged along rows only; the rows of
     # a cell share it.
-    step = F.interpolate(step, scale_factor=(1.0, float(UPSAMPLING)), mode="nearest").transpose(
-        1, 2
-    )
     n, height, width = forbidden.shape
+    step = F.interpolate(step, scale_factor=(1.0, float(UPSAMPLING)), mode="nearest")
+    step = step.reshape(n, height // UPSAMPLING, 1, width)
     rows = forbidden.reshape(n, height // UPSAMPLING, UPSAMPLING, width)
     return (best + (rows * step).reshape(n, height, width)).to(torch.uint8)
 

@@ -22,9 +22,10 @@ def box_foot(boxes_xyxy: Tensor, scores: Tensor, width: int, threshold: float) -
     """
     x = torch.arange(width, device=boxes_xyxy.device, dtype=boxes_xyxy.dtype)
     x1, _, x2, y2 = boxes_xyxy.unsqueeze(2).unbind(dim=3)  # each [N, K, 1]
-    y2 = torch.where((scores >= threshold).unsqueeze(2), y2, -1.0)
+    below = torch.where((scores >= threshold).unsqueeze(2), y2 + 1, 0.0)
     covered = (x1 <= x) & (x <= x2)  # [N, K, W]
-    return torch.where(covered, y2, -1.0).amax(dim=1)
+    # a product instead of a select: less time on a CPU
+    return (covered.to(below.dtype) * below).amax(dim=1) - 1
 
 
 def above_foot(foot: Tensor, height: int) -> Tensor:

@@ -95,12 +95,15 @@ def flow(
     columns = view.columns.astype(np.float32)[None, :]
     rows = view.rows.astype(np.float32)[:, None]
     ray = (np.broadcast_to(columns, depth_m.shape), np.broadcast_to(rows, depth_m.shape))
-    far = (depth_m > 0).astype(np.float32)
-    reach = np.where(depth_m > 0, depth_m, np.float32(1))
+    nowhere = depth_m == 0
+    reach = np.where(nowhere, np.float32(1), depth_m)
     moved = np.empty((3, *depth_m.shape), np.float32)
     for axis, (a, b, c, d) in enumerate(faces.next_from_now[0].tolist()):
-        turned = np.float32(b) * rows + np.float32(c) + np.float32(a) * columns
-        moved[axis] = turned * reach + np.float32(d) * far
+        here = moved[axis]
+        np.add(np.float32(a) * columns, np.float32(b) * rows + np.float32(c), out=here)
+        here *= reach
+        here += np.float32(d)
+        here[nowhere] -= np.float32(d)  # the sky only turns
     which = raster.face[solid]
     depth = depth_m[solid]
     points = (ray[0][solid] * depth, ray[1][solid] * depth, depth)
@@ -109,14 +112,14 @@ def flow(
         moved[axis][solid] = (
             rows_of[:, 0] * points[0] + rows_of[:, 1] * points[1] + rows_of[:, 2] * points[2]
         ) + rows_of[:, 3]
-    ahead = moved[2] > NEAR_M
-    scale = np.where(ahead, moved[2], np.float32(np.nan))
+    moved[2][moved[2] <= NEAR_M] = np.nan
     result = np.empty((*depth_m.shape, 2), np.float32)
     for axis in range(2):
         focal, middle = np.float32(view_next.focal_px[axis]), np.float32(view_next.middle_px[axis])
-        start = np.arange(depth_m.shape[1 - axis], dtype=np.float32) + np.float32(0.5)
-        place = start[None, :] if axis == 0 else start[:, None]
-        result[..., axis] = moved[axis] / scale * focal + middle - place
+        start = np.arange(depth_m.shape[1 - axis], dtype=np.float32) + np.float32(0.5) - middle
+        here = np.divide(moved[axis], moved[2], out=moved[axis])
+        here *= focal
+        np.subtract(here, start[None, :] if axis == 0 else start[:, None], out=result[..., axis])
     return result
 
 

@@ -153,8 +153,8 @@ def classify_pixels(cell_logits: Tensor, logits: Tensor, blocked: Tensor | None)
     best = logits.argmax(dim=1)
     if blocked is None:
         return best.to(torch.uint8)
-    channel = torch.arange(cell_logits.shape[1], device=cell_logits.device).reshape(1, -1, 1, 1)
-    others = torch.where(channel == ROAD, torch.finfo(cell_logits.dtype).min, cell_logits)
+    never = [-1e4 if k == ROAD else 0.0 for k in range(cell_logits.shape[1])]
+    others = cell_logits + cell_logits.new_tensor(never)[:, None, None]
     step = (others.argmax(dim=1, keepdim=True) - ROAD).to(cell_logits.dtype)
     best = best.to(cell_logits.dtype)
     forbidden = ((best == ROAD) & blocked).to(cell_logits.dtype)

@@ -294,9 +294,3 @@ class RenderedFrame:
     index: int
     image: UInt8
     labels: FrameLabels
-
-
-__all__ = [
-    "KEY_POINTS", "CityId", "Faces", "FrameLabels", "Ground", "Int32", "Marking", "Material", "Mesh", "ObjectLabel",
-    "Raster", "RenderedFrame", "Snapshot", "State", "Thing",
-]  # fmt: skip

@@ -26,7 +26,10 @@ ProcessesOption = Annotated[
 ]
 FrameSizeOption = Annotated[str, typer.Option("--size", help="of the frames, WIDTHxHEIGHT")]
 SeedOption = Annotated[
-    int, typer.Option("--seed", help="of the first drive; the next has one more")
+    int | None,
+    typer.Option(
+        "--seed", min=0, help="of the first drive, else the file's or 0; the next has one more"
+    ),
 ]
 
 
@@ -35,7 +38,7 @@ def render(
     context: typer.Context,
     out: OutOption = None,
     drives: Annotated[int, typer.Option(min=1, help="how many")] = 1,
-    seed: SeedOption = 0,
+    seed: SeedOption = None,
     seconds: Annotated[float | None, typer.Option(help="length of each")] = None,
     fps: Annotated[float | None, typer.Option(help="frames a second")] = None,
     size: FrameSizeOption = "",
@@ -62,9 +65,10 @@ def render(
     over = {key: value for key, value in over.items() if value is not None}
     if size:
         over["camera"] = {"size_wh": parse_frame_size(size)}
+    first = first_seed(seed, config, changes)
     jobs = [
         (build_drive(s, config, over, changes), out / f"{s:06d}")
-        for s in range(seed, seed + drives)
+        for s in range(first, first + drives)
     ]
     summary: dict[str, Any] = {"folder": str(out), "drives": drives}
     try:
@@ -84,6 +88,18 @@ def parse_frame_size(text: str) -> tuple[int, int]:
             f"size {text!r}: expected WIDTHxHEIGHT of at least 32x32, for example 1248x384"
         )
     return int(parts[0]), int(parts[1])
+
+
+def first_seed(seed: int | None, file: Path | None, changes: Sequence[str] | None) -> int:
+    """The seed of the first drive: what was asked for, else the file's, else 0."""
+    from perception.core.config import parse_assignments, read_toml
+
+    if "seed" in parse_assignments(changes or ()):
+        raise ConfigError("render: seed: drives differ by it; say --seed N instead of --set seed=N")
+    found = 0 if file is None else read_toml(file).get("seed", 0)
+    if seed is None and not isinstance(found, int):
+        raise ConfigError(f"{file}: seed: expected a whole number, got {found!r}")
+    return int(found) if seed is None else seed
 
 
 def build_drive(
@@ -186,7 +202,7 @@ def render_bench(
     size: FrameSizeOption = "1248x384",
     frames: Annotated[int, typer.Option(help="of each scene")] = 4,
     rounds: Annotated[int, typer.Option(help="of every frame")] = 3,
-    seed: SeedOption = 0,
+    seed: SeedOption = None,
 ) -> None:
     """What a frame costs: by stage, and with each addition, in turn."""
     from rich.console import Console
@@ -194,7 +210,7 @@ def render_bench(
     from perception.backends.cpu import cpu_name
     from perception.render.show.bench import bench_render, cost_tables
 
-    summary = bench_render(parse_frame_size(size), frames=frames, rounds=rounds, seed=seed)
+    summary = bench_render(parse_frame_size(size), frames=frames, rounds=rounds, seed=seed or 0)
     console = Console(stderr=True)
     for table in cost_tables(summary):
         console.print(table)

@@ -8,6 +8,12 @@ from perception.core.errors import ConfigError
 Place = Literal["town", "country", "mixed"]
 
 
+def _check(name: str, value: float, low: float, high: float) -> None:
+    """Raise `ConfigError` unless ``low <= value <= high``."""
+    if not low <= value <= high:
+        raise ConfigError(f"drive: {name}: expected {low:g} to {high:g}, got {value:g}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightConfig:
     """The sun. Below the horizon it is night: street lamps, head lamps and lit windows take over.
@@ -21,6 +27,12 @@ class LightConfig:
     elevation_deg: float = 38.0
     end_elevation_deg: float | None = None
     azimuth_deg: float = 60.0
+
+    def __post_init__(self) -> None:
+        _check("light.elevation_deg", self.elevation_deg, -90, 90)
+        if self.end_elevation_deg is not None:
+            _check("light.end_elevation_deg", self.end_elevation_deg, -90, 90)
+        _check("light.azimuth_deg", self.azimuth_deg, -360, 360)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +49,11 @@ class WeatherConfig:
     rain: float = 0.0
     visibility_m: float = 4000.0
 
+    def __post_init__(self) -> None:
+        _check("weather.clouds", self.clouds, 0, 1)
+        _check("weather.rain", self.rain, 0, 1)
+        _check("weather.visibility_m", self.visibility_m, 0, 100_000)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpticsConfig:
@@ -44,7 +61,7 @@ class OpticsConfig:
 
     Attributes:
         shake: of the mounting, 1 is a usual car on a usual road: pitch, roll and height.
-        exposure_ms: motion blur; 0 for none.
+        exposure_ms: motion blur; 0 for none, and no more than the time from frame to frame.
         noise: of the sensor, 1 is a usual one by day.
         readout_ms: rolling shutter: time from the first to the last row; 0 for a global shutter.
         supersampling: rays along each side of a pixel; labels stay at one ray a pixel, through its centre.
@@ -55,6 +72,13 @@ class OpticsConfig:
     noise: float = 1.0
     readout_ms: float = 0.0
     supersampling: int = 1
+
+    def __post_init__(self) -> None:
+        _check("optics.shake", self.shake, 0, 10)
+        _check("optics.exposure_ms", self.exposure_ms, 0, 1000)
+        _check("optics.noise", self.noise, 0, 10)
+        _check("optics.readout_ms", self.readout_ms, 0, 1000)
+        _check("optics.supersampling", self.supersampling, 1, 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +98,13 @@ class CameraConfig:
     horizontal_fov_deg: float = 81.5
     height_m: float = 1.42
     pitch_deg: float = -2.5
+
+    def __post_init__(self) -> None:
+        for side in self.size_wh:
+            _check("camera.size_wh", side, 16, 8192)
+        _check("camera.horizontal_fov_deg", self.horizontal_fov_deg, 1, 170)
+        _check("camera.height_m", self.height_m, 0.1, 10)
+        _check("camera.pitch_deg", self.pitch_deg, -60, 60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +134,12 @@ class DriveConfig:
     optics: OpticsConfig = field(default_factory=OpticsConfig)
 
     def __post_init__(self) -> None:
-        if self.fps <= 0 or self.duration_s <= 0:
-            raise ConfigError(
-                f"drive: expected fps and duration_s above 0, got {self.fps} and {self.duration_s}"
-            )
-        if self.optics.supersampling not in {1, 2, 3}:
-            raise ConfigError(
-                f"drive: optics.supersampling: expected 1, 2 or 3, got {self.optics.supersampling}"
-            )
+        _check("seed", self.seed, 0, 2**63 - 1)
+        _check("cast_seed", self.cast_seed, 0, 2**63 - 1)
+        _check("fps", self.fps, 0.01, 1000)
+        _check("duration_s", self.duration_s, 0.001, 86_400)
+        _check("vehicles", self.vehicles, 0, 60)
+        _check("people", self.people, 0, 60)
 
     @property
     def frames(self) -> int:

@@ -61,7 +61,9 @@ def export_kitti(drives: Sequence[StoredDrive], folder: Path, progress: Tell | N
     """Write ``training/{image_2,label_2,calib}``, frames numbered through, and ``frames.txt`` with where each comes from.
 
     Boxes are of the whole object as far as it is in the frame, as KITTI's are. A bus is a ``Truck``, as KITTI has no buses; what
-    is hardly seen (`is_clear`) is ``DontCare``. ``rotation_y`` turns about the camera's own y axis.
+    is hardly seen (`is_clear`) is ``DontCare``. ``rotation_y`` turns about the camera's own y axis, as KITTI's 3D boxes know no other turn: they stand upright
+    on the road only for a camera that looks level (``camera.pitch_deg=0``, ``optics.shake=0``). Pixels count from pixel centres, as
+    the projection matrices do.
 
     Returns:
         How many frames there are.
@@ -93,10 +95,11 @@ def export_kitti(drives: Sequence[StoredDrive], folder: Path, progress: Tell | N
 
 def _kitti_line(label: ObjectLabel, size_wh: tuple[int, int]) -> str:
     if not is_clear(label):
-        x1, y1, x2, y2 = label.box_xyxy
+        x1, y1, x2, y2 = (value - 0.5 for value in label.box_xyxy)
         return f"DontCare -1 -1 -10 {x1:.2f} {y1:.2f} {x2:.2f} {y2:.2f} {UNKNOWN}"
     whole = label.amodal_xyxy or label.box_xyxy
-    box = " ".join(f"{min(max(v, 0), size_wh[i % 2]):.2f}" for i, v in enumerate(whole))
+    limits = (size_wh[0] - 1, size_wh[1] - 1)
+    box = " ".join(f"{min(max(v - 0.5, 0), limits[i % 2]):.2f}" for i, v in enumerate(whole))
     length, width, height = label.size_lwh_m
     x_m, y_m, z_m = label.centre_m
     alpha = (label.yaw_rad - atan2(x_m, z_m) + pi) % (2 * pi) - pi

@@ -182,10 +182,16 @@ def _amodal(corners: Float64, view: View) -> tuple[tuple[float, float, float, fl
         return None, 1.0
     pixels = view.project(corners)
     (x1, y1), (x2, y2) = pixels.min(axis=0).tolist(), pixels.max(axis=0).tolist()
-    width, height = view.size_wh
+    return (x1, y1, x2, y2), share_outside((x1, y1, x2, y2), view.size_wh)
+
+
+def share_outside(box_xyxy: tuple[float, float, float, float], size_wh: tuple[int, int]) -> float:
+    """The share of a box, px, that lies outside of a picture; 0 for a box without area."""
+    x1, y1, x2, y2 = box_xyxy
+    width, height = size_wh
     inside = max(0.0, min(x2, width) - max(x1, 0)) * max(0.0, min(y2, height) - max(y1, 0))
     area = (x2 - x1) * (y2 - y1)
-    return (x1, y1, x2, y2), 1 - inside / area if area else 0.0
+    return 1 - inside / area if area else 0.0
 
 
 def _key_points(joints: Float64, view: View, own: Bool, depth_m: Float32) -> Float32:

@@ -109,7 +109,7 @@ def _gather(workers: dict[Connection, SpawnProcess]) -> Generator[Job, None, Non
                 if worker.exitcode:
                     raise RunError(
                         f"a rendering process ended with code {worker.exitcode}; its frames so far are kept, and the "
-                        "same call goes on. Out of memory? Then ask for fewer processes. A script without "
+                        "same call goes on. Where it said nothing itself: out of memory? Then ask for fewer processes. A script without "
                         "'if __name__ == \"__main__\":'? Then add it, or ask for 1 process"
                     ) from None
                 continue

@@ -229,8 +229,8 @@ class ObjectLabel:
         amodal_xyxy: hull of the whole of it, also behind others and outside of the frame, px; ``None`` where part of it is behind
             the camera.
         pixels: that are seen.
-        occluded: share of its pixels that others hide, in [0, 1].
-        truncated: share of `amodal_xyxy` outside the frame, in [0, 1].
+        occluded: share of its pixels that others hide, in [0, 1]; of the pinhole's picture where there is a lens.
+        truncated: share of `amodal_xyxy` outside the frame, in [0, 1]; 1 where part of it is behind the camera.
         size_lwh_m: see `Thing`.
         centre_m: ``(x, y, z)`` of the middle of the bottom of its 3D box, camera axes.
         yaw_rad: KITTI's ``rotation_y``: about the camera's y axis, 0 where its front points along the camera's x.

@@ -29,7 +29,7 @@ from perception.core.camera import Camera
 from perception.core.config import build_config, dump_config
 from perception.core.errors import ConfigError, InputError
 from perception.render.config import DriveConfig
-from perception.render.disk import depth_to_file, is_complete, write_atomically
+from perception.render.disk import depth_to_file, flow_to_file, is_complete, write_atomically
 from perception.render.picture.view import build_camera
 from perception.render.pool import RENDERER, render_jobs
 from perception.render.records import (
@@ -41,7 +41,7 @@ from perception.render.records import (
 )
 
 # raise it when the files change, or when the same configuration gives other frames: drives of before are then refused
-FORMAT = 1
+FORMAT = 2
 DRIVE_FILE = "drive.json"
 CACHE_DIR = Path("runs") / "cache"  # of drives that are rendered once and read often
 CLEAR_PIXELS = 30  # an object of fewer, at any frame size, is a speck to an annotator too
@@ -247,13 +247,17 @@ def labels_hash(labels: FrameLabels) -> str:
     ):  # fmt: skip
         digest.update(str(pixels.shape).encode())
         digest.update(np.ascontiguousarray(pixels).astype("<u2").tobytes())
+    digest.update(flow_to_file(labels.flow_px).astype("<u2").tobytes())
+    ego, pose = labels.ego, labels.camera_from_world
+    moment = (*pose.ravel().tolist(), ego.x_m, ego.y_m, ego.yaw_rad, ego.speed_mps, labels.time_s)
+    digest.update(repr([round(float(value) * 1e6) for value in moment]).encode())
     for label in labels.objects:
         digest.update(repr(_rounded(label)).encode())
     return digest.hexdigest()
 
 
 def _rounded(label: ObjectLabel) -> tuple[Any, ...]:
-    """Boxes and key points to 1/16 px, places to 1/256 m, shares and angles to 1/1024."""
+    """Boxes and key points to 1/16 px, places and speeds to 1/256 m, shares and angles to 1/1024."""
 
     def steps(values: Iterable[float], step: int) -> tuple[int, ...]:
         return tuple(round(float(value) * step) for value in values)
@@ -266,7 +270,7 @@ def _rounded(label: ObjectLabel) -> tuple[Any, ...]:
         steps(label.amodal_xyxy or (), 16),
         label.pixels,
         steps((label.occluded, label.truncated, label.yaw_rad), 1024),
-        steps((*label.size_lwh_m, *label.centre_m), 256),
+        steps((*label.size_lwh_m, *label.centre_m, label.speed_mps), 256),
         steps(points, 16),
         sorted(label.attributes.items()),
     )

@@ -11,11 +11,13 @@ import cv2
 import numpy as np
 
 from perception.core.camera import Camera
+from perception.core.errors import ConfigError
 from perception.core.types import Bool, Float32, Float64, UInt8
-from perception.render.labels import tight_hull
+from perception.render.labels import share_outside, tight_hull
 from perception.render.records import FrameLabels, ObjectLabel, RenderedFrame
 
 MARGIN_PX = 2
+UNDISTORT_STEPS, UNDISTORT_MISS = 200, 1e-7  # at depth 1; far below a hundredth of a pixel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,11 +26,12 @@ class Warp:
 
     Attributes:
         source_px: ``float32[H, W, 2]``: where each pixel's centre of the new picture lies in the old, continuous px.
-        forward: points ``float64[N, 2]`` of the old picture -> where they are in the new, continuous px.
+        forward: points ``float64[N, 2]`` of the old picture, and how far each moves until the next frame, if known -> where they
+            are in the new, continuous px; NaN where the lens does not reach.
     """
 
     source_px: Float32
-    forward: Callable[[Float64], Float64]
+    forward: Callable[[Float64, Float64 | None], Float64]
 
 
 def lens_warp(camera: Camera) -> tuple[Camera, Warp | None]:
@@ -42,10 +45,9 @@ def lens_warp(camera: Camera) -> tuple[Camera, Warp | None]:
     width, height = camera.size_wh
     focal = np.array([camera.fx_px, camera.fy_px])
     u, v = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
-    centres = np.stack((u, v), axis=-1).reshape(-1, 1, 2)
-    matrix = np.array([[focal[0], 0, camera.cx_px], [0, focal[1], camera.cy_px], [0, 0, 1]])
-    coefficients = np.array(camera.distortion)
-    plane = cv2.undistortPoints(centres, matrix, coefficients).reshape(height, width, 2)
+    middle = np.array([camera.cx_px, camera.cy_px]) + 0.5
+    centres = np.stack((u, v), axis=-1) + 0.5
+    plane = undistort((centres - middle) / focal, camera.distortion)
     low = np.floor(plane.min(axis=(0, 1)) * focal) - MARGIN_PX
     high = np.ceil(plane.max(axis=(0, 1)) * focal) + MARGIN_PX
     inner = replace(
@@ -56,10 +58,14 @@ def lens_warp(camera: Camera) -> tuple[Camera, Warp | None]:
         cy_px=float(-low[1] - 0.5),
         distortion=(),
     )
-    middle = np.array([camera.cx_px, camera.cy_px]) + 0.5
+    reach = 1.5 * float(np.sqrt((plane**2).sum(axis=-1)).max())
 
-    def forward(points_px: Float64) -> Float64:
-        bent: Float64 = distort((points_px + low) / focal, camera.distortion) * focal + middle
+    def forward(points_px: Float64, motion_px: Float64 | None) -> Float64:
+        del motion_px
+        straight = (points_px + low) / focal
+        # far outside of the picture the polynomial turns back into it
+        straight[(straight**2).sum(axis=-1) > reach**2] = np.nan
+        bent: Float64 = distort(straight, camera.distortion) * focal + middle
         return bent
 
     return inner, Warp((plane * focal - low).astype(np.float32), forward)
@@ -80,6 +86,24 @@ def distort(points: Float64, coefficients: tuple[float, ...]) -> Float64:
     )
 
 
+def undistort(points: Float64, coefficients: tuple[float, ...]) -> Float64:
+    """The inverse of `distort` by fixed-point iteration, as OpenCV's, but until nothing moves: ``[..., 2]``.
+
+    Raises:
+        ConfigError: the polynomial does not reach a point: it turns back before.
+    """
+    straight = points.copy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(UNDISTORT_STEPS):
+            missed = points - distort(straight, coefficients)
+            straight += missed
+            if float(np.abs(missed).max()) < UNDISTORT_MISS:
+                return straight
+    raise ConfigError(
+        f"camera: distortion {list(coefficients)}: does not reach the corners of the frame; is the calibration of this size?"
+    )
+
+
 def shutter_warp(flow_px: Float32, readout: float) -> Warp:
     """A rolling shutter whose middle row is of the frame's moment.
 
@@ -96,11 +120,12 @@ def shutter_warp(flow_px: Float32, readout: float) -> Warp:
     here = np.stack((u, v), axis=-1)
     source = here - motion * when[:, None, None]
 
-    def forward(points_px: Float64) -> Float64:
+    def forward(points_px: Float64, motion_px: Float64 | None) -> Float64:
         inside = np.nan_to_num(points_px)
         columns = np.clip(inside[:, 0], 0, width - 1).astype(int)
         rows = np.clip(inside[:, 1], 0, height - 1).astype(int)
-        moved: Float64 = points_px + motion[rows, columns] * when[rows, None]
+        own = motion[rows, columns] if motion_px is None else motion_px
+        moved: Float64 = points_px + own * when[rows, None]
         return moved
 
     return Warp(source.astype(np.float32), forward)
@@ -126,8 +151,9 @@ def _warp_labels(labels: FrameLabels, warp: Warp) -> FrameLabels:
     rows = np.clip(np.floor(warp.source_px[..., 1]), 0, height - 1).astype(np.int64)
     instances = labels.instances[rows, columns]
     ends = warp.source_px + labels.flow_px[rows, columns]
-    there = warp.forward(ends.reshape(-1, 2).astype(np.float64))
-    here = warp.forward(warp.source_px.reshape(-1, 2).astype(np.float64))
+    motion = labels.flow_px[rows, columns].reshape(-1, 2).astype(np.float64)
+    there = warp.forward(ends.reshape(-1, 2).astype(np.float64), motion)
+    here = warp.forward(warp.source_px.reshape(-1, 2).astype(np.float64), motion)
     return replace(
         labels,
         class_ids=labels.class_ids[rows, columns],
@@ -147,7 +173,7 @@ def _warp_object(label: ObjectLabel, mask: Bool, warp: Warp) -> ObjectLabel | No
     """The label of what is left of an object in the bent picture, ``None`` if nothing is."""
     if not mask.any():
         return None
-    amodal = label.amodal_xyxy
+    amodal, truncated = label.amodal_xyxy, label.truncated
     if amodal is not None:
         x1, y1, x2, y2 = amodal
         ways = np.linspace(0, 1, 5)
@@ -157,12 +183,18 @@ def _warp_object(label: ObjectLabel, mask: Bool, warp: Warp) -> ObjectLabel | No
             [np.stack((across, y * ends), 1) for y in (y1, y2)]
             + [np.stack((x * ends, down), 1) for x in (x1, x2)]
         )
-        moved = warp.forward(edge)
-        amodal = (*moved.min(axis=0).tolist(), *moved.max(axis=0).tolist())
+        moved = warp.forward(edge, None)
+        amodal, truncated = None, 1.0
+        if np.isfinite(moved).all():
+            amodal = (*moved.min(axis=0).tolist(), *moved.max(axis=0).tolist())
+            truncated = share_outside(amodal, (mask.shape[1], mask.shape[0]))
     points = label.key_points
     if points is not None:
         points = points.copy()
-        points[:, :2] = warp.forward(points[:, :2].astype(np.float64))
+        moved = warp.forward(points[:, :2].astype(np.float64), None)
+        lost = (points == 0).all(axis=1) | ~np.isfinite(moved).all(axis=1)
+        points[:, :2] = np.where(lost[:, None], 0, moved)
+        points[lost, 2] = 0
         columns = np.floor(points[:, 0]).astype(int)
         rows = np.floor(points[:, 1]).astype(int)
         inside = (columns >= 0) & (columns < mask.shape[1]) & (rows >= 0) & (rows < mask.shape[0])
@@ -171,5 +203,10 @@ def _warp_object(label: ObjectLabel, mask: Bool, warp: Warp) -> ObjectLabel | No
         points[:, 2] *= own
     pixels = int(np.count_nonzero(mask))
     return replace(
-        label, box_xyxy=tight_hull(mask), amodal_xyxy=amodal, pixels=pixels, key_points=points
+        label,
+        box_xyxy=tight_hull(mask),
+        amodal_xyxy=amodal,
+        truncated=truncated,
+        pixels=pixels,
+        key_points=points,
     )

@@ -75,7 +75,11 @@ def test_exports_go_where_they_are_asked_for(tmp_path):
         pytest.param(["--out", "a", "--size", "16x64"], "at least 32x32", id="small"),
         pytest.param(["--out", "a", "--place", "sea"], "place: ", id="place"),
         pytest.param(["--out", "a", "--set", "sed=1"], "did you mean 'seed'", id="key"),
-        pytest.param(["--out", "a", "--fps", "0"], "fps and duration_s above 0", id="rate"),
+        pytest.param(["--out", "a", "--set", "seed=5"], "say --seed N", id="seed"),
+        pytest.param(
+            ["--out", "a", "--set", "vehicles=-3"], "vehicles: expected 0 to 60", id="range"
+        ),
+        pytest.param(["--out", "a", "--fps", "0"], "fps: expected 0.01 to 1000, got 0", id="rate"),
         pytest.param(["--out", "a", "--config", "none.toml"], "no such file", id="file"),
         pytest.param(["--out", "a", "bench"], "options of 'bench' stand behind it", id="order"),
         pytest.param(["bench", "--frames", "0"], "at least 1 frame", id="bench"),

@@ -1,16 +1,19 @@
 """Labels of a frame agree with each other and with the world that was drawn, on random drives."""
 
+from dataclasses import replace
 from math import inf
 
 import numpy as np
 import pytest
 
+from perception.core.errors import ConfigError
 from perception.render.config import CameraConfig, DriveConfig, OpticsConfig
 from perception.render.drive import Drive
 from perception.render.labels import tight_hull
 from perception.render.picture.polygons import NEAR_M, choose_detail
 from perception.render.picture.view import build_camera, inverse, transform, world_from_mesh
 from perception.render.records import CityId, Marking
+from perception.render.warp import distort, lens_warp, undistort
 
 SIZE_WH = (416, 128)
 CASES = [(seed, place) for seed in (1, 2, 3, 4) for place in ("town", "country")]
@@ -74,6 +77,35 @@ def test_the_visible_box_lies_in_the_amodal_one(frames):
             assert y1 - 0.51 <= b
             assert c <= x2 + 0.51
             assert d <= y2 + 0.51
+
+
+def test_the_3d_box_stands_around_the_object(drive, frames):
+    """Upright on the road, of the size and at the place of the label: its hull holds the hull of the whole object."""
+    labels = frames[0]
+    yaws = {thing.identity: state.yaw_rad for thing, state in drive._snapshot(57).things}
+    for label in labels.objects:
+        if label.amodal_xyxy is None or label.kind in {"person", "cyclist"}:
+            continue  # limbs that swing reach beyond the box of the standing figure
+        length, width, height = label.size_lwh_m
+        middle = transform(inverse(labels.camera_from_world), np.array([label.centre_m]))[0]
+        c, s = np.cos(yaws[label.identity]), np.sin(yaws[label.identity])
+        corners = np.array(
+            [
+                [c * x - s * y + middle[0], s * x + c * y + middle[1], z + middle[2]]
+                for x in (-length / 2, length / 2)
+                for y in (-width / 2, width / 2)
+                for z in (0, height)
+            ]
+        )
+        seen = transform(labels.camera_from_world, corners)
+        if (seen[:, 2] < NEAR_M).any():
+            continue
+        pixels = seen[:, :2] / seen[:, 2:] * FOCAL + MIDDLE
+        slack = (
+            0.02 * FOCAL[0] / seen[:, 2].min()
+        )  # coarse meshes may stand out by a centimetre or two
+        assert (pixels.min(0) - slack <= label.amodal_xyxy[:2]).all()
+        assert (pixels.max(0) + slack >= label.amodal_xyxy[2:]).all()
 
 
 def test_road_pixels_lift_onto_the_road(frames):
@@ -200,6 +232,27 @@ def test_a_distorted_camera_bends_picture_and_labels_alike(tmp_path):
         assert tight_hull(mask) == label.box_xyxy
         for x, y, seen in [] if label.key_points is None else label.key_points.tolist():
             assert not seen or mask[int(y), int(x)]
+
+
+def test_undistort_is_the_inverse_of_distort():
+    strong = (-0.37, 0.20, 0.0014, 0.0005, -0.07)  # of KITTI's raw camera
+    grid = np.stack(np.meshgrid(np.linspace(-0.75, 0.75, 31), np.linspace(-0.3, 0.3, 13)), -1)
+    np.testing.assert_allclose(undistort(distort(grid, strong), strong), grid, atol=1e-5)
+
+
+def test_what_is_far_outside_of_a_lens_is_nowhere():
+    camera = replace(
+        CAMERA, fx_px=290.0, fy_px=290.0, distortion=(-0.37, 0.20, 0.0014, 0.0005, -0.07)
+    )
+    inner, warp = lens_warp(camera)
+    middle = np.array([[inner.cx_px, inner.cy_px]])
+    assert np.isfinite(warp.forward(middle, None)).all()
+    assert np.isnan(warp.forward(middle + np.array([[4.0 * inner.width_px, 0.0]]), None)).all()
+
+
+def test_a_lens_that_cannot_see_its_own_corners_is_refused():
+    with pytest.raises(ConfigError, match="does not reach the corners"):
+        lens_warp(replace(CAMERA, distortion=(-0.9, 0.0, 0.0, 0.0, 0.0)))
 
 
 def test_a_rolling_shutter_leans_what_passes_by():

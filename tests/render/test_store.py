@@ -27,6 +27,7 @@ from perception.render.disk import (
 )
 from perception.render.store import (
     DRIVE_FILE,
+    FORMAT,
     config_hash,
     is_clear,
     labels_hash,
@@ -83,7 +84,7 @@ def test_the_hash_of_labels_is_the_same_after_the_way_over_the_disk(drive):
 def test_the_hash_tells_every_label_apart():
     labels = make_rendered(1).labels
     known = {labels_hash(labels)}
-    for name in ("class_ids", "instances", "lanes", "depth_m"):
+    for name in ("class_ids", "instances", "lanes", "depth_m", "flow_px"):
         changed = getattr(labels, name).copy()
         changed[3, 4] += 1
         known.add(labels_hash(replace(labels, **{name: changed})))
@@ -91,7 +92,12 @@ def test_the_hash_tells_every_label_apart():
     moved = replace(first, centre_m=(first.centre_m[0] + 0.1, *first.centre_m[1:]))
     known.add(labels_hash(replace(labels, objects=(moved, *rest))))
     known.add(labels_hash(replace(labels, objects=tuple(rest))))
-    assert len(known) == 7
+    faster = replace(first, speed_mps=first.speed_mps + 0.1)
+    known.add(labels_hash(replace(labels, objects=(faster, *rest))))
+    known.add(labels_hash(replace(labels, camera_from_world=labels.camera_from_world + 1e-3)))
+    known.add(labels_hash(replace(labels, ego=replace(labels.ego, x_m=labels.ego.x_m + 0.01))))
+    known.add(labels_hash(replace(labels, time_s=labels.time_s + 0.01)))
+    assert len(known) == 12
 
 
 def test_depth_has_a_value_for_nothing_and_none_for_too_far():
@@ -339,9 +345,13 @@ def test_maps_of_another_size_than_the_picture_are_one_line(tmp_path):
         pytest.param(None, "expected the folder of a synthetic drive", id="missing"),
         pytest.param("{", "damaged", id="no JSON"),
         pytest.param("[]", "expected a table", id="no table"),
-        pytest.param('{"format": 99}', "of format 99; this software reads 1", id="format"),
-        pytest.param('{"format": 1}', "damaged", id="empty"),
-        pytest.param('{"format": 1, "config": {"sed": 1}, "camera": {}}', "mean 'seed'", id="key"),
+        pytest.param('{"format": 99}', f"of format 99; this software reads {FORMAT}", id="format"),
+        pytest.param(f'{{"format": {FORMAT}}}', "damaged", id="empty"),
+        pytest.param(
+            f'{{"format": {FORMAT}, "config": {{"sed": 1}}, "camera": {{}}}}',
+            "mean 'seed'",
+            id="key",
+        ),
     ],
 )
 def test_a_drive_that_cannot_be_read_is_one_line(text, words, tmp_path):

@@ -42,7 +42,7 @@ def develop(
         ``uint8[H, W, 3]``, BGR.
     """
     del depth_m  # a dashcam's small lens has everything sharp
-    share = config.optics.exposure_ms * config.fps / 1000.0 * (1 + 1.5 * light.night)
+    share = min(config.optics.exposure_ms * config.fps / 1000.0, 1.0)
     exposed = _blur_motion(linear, flow_px, share) if share > 0 else linear
     exposed = exposed * np.float32(light.exposure)
     _add_bloom(exposed)

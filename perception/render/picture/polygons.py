@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from math import cos, sin
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perception.core.types import Float64, Int64
-from perception.render.picture.view import View, compose, inverse, transform
-from perception.render.records import Faces, Int32, Mesh, State, Thing
+from perception.render.picture.view import View, transform
+from perception.render.records import Int32, Mesh, State, Thing
 
 NEAR_M = 0.15  # what is nearer to the camera's plane is cut off
 DETAIL_PX = (22.0, 70.0)  # height in the picture from which a thing is drawn in detail 1 and 2
@@ -168,14 +167,15 @@ def _joined(polygons: Sequence[Float64]) -> Float64:
 def _normals(corners: Float64, faces: Int32) -> tuple[Float64, Float64]:
     """Outward normals ``float64[F, 3]`` and distance of the plane from the origin along them ``float64[F]``."""
     a, b, c = (corners[faces[:, k]] for k in range(3))
-    normals = _cross(b - a, c - a)
+    normals = cross(b - a, c - a)
     length = np.sqrt(normals[:, 0] ** 2 + normals[:, 1] ** 2 + normals[:, 2] ** 2)
     normals /= np.maximum(length, 1e-12)[:, None]
     offsets = normals[:, 0] * a[:, 0] + normals[:, 1] * a[:, 1] + normals[:, 2] * a[:, 2]
     return normals, offsets
 
 
-def _cross(p: Float64, q: Float64) -> Float64:
+def cross(p: Float64, q: Float64) -> Float64:
+    """Cross products of ``[N, 3]``."""
     (px, py, pz), (qx, qy, qz) = p.T, q.T
     return np.stack((py * qz - pz * qy, pz * qx - px * qz, px * qy - py * qx), axis=1)
 
@@ -214,83 +214,3 @@ def _depth(normals: Float64, offsets: Float64, view: View) -> Float64:
     b = normals[:, 1] / (offsets * view.focal_px[1])
     c = normals[:, 2] / offsets - a * view.middle_px[0] - b * view.middle_px[1]
     return np.stack((a, b, c), axis=1)
-
-
-def tabulate(
-    things: Sequence[Placed], stock: Stock, planes: Planes, views: tuple[View, View]
-) -> Faces:
-    """The faces of `planes` with what is known of them, behind a row for what is no face."""
-    view, view_next = views
-    used = stock.thing_of_face[planes.rows]
-    still = compose(view_next.camera_from_world, inverse(view.camera_from_world))[:3]
-    turn = view.camera_from_world[:3, :3]
-    states = [things[i][1] for i in stock.things]
-    normals = planes.normals @ turn  # from the camera's axes to the world's: the transpose
-    return Faces(
-        things=_behind(np.int32(-1), stock.things[used].astype(np.int32)),
-        colours=_behind(
-            np.float32(0), np.concatenate([m.colours for m in stock.meshes])[planes.rows]
-        ),
-        materials=_behind(
-            np.uint8(0), np.concatenate([m.materials for m in stock.meshes])[planes.rows]
-        ),
-        class_ids=_behind(
-            np.uint8(0), np.concatenate([m.class_ids for m in stock.meshes])[planes.rows]
-        ),
-        normals=_behind(np.float32(0), normals.astype(np.float32)),
-        next_from_now=np.concatenate(
-            (still[None], _motions(things, stock, planes, view_next))
-        ).astype(np.float32),
-        braking=_behind(np.False_, np.array([state.braking for state in states])[used]),
-        parked=_behind(np.False_, np.array([state.parked for state in states])[used]),
-    )
-
-
-def _behind(first: np.generic, rows: NDArray) -> NDArray:  # type: ignore[type-arg]  # of any dtype
-    return np.concatenate((np.full((1, *rows.shape[1:]), first, rows.dtype), rows))
-
-
-def _motions(things: Sequence[Placed], stock: Stock, planes: Planes, view_next: View) -> Float64:
-    """``float64[P, 3, 4]``: the affine motion of each face to the camera's axes of the next frame.
-
-    Rigid things have one for all of their faces; a limb that bends takes each face's plane, and what is along its normal, with it.
-    """
-    chosen = [things[i] for i in stock.things.tolist()]
-    next_from_mesh = poses(view_next.camera_from_world, [then for *_, then in chosen])
-    used = stock.thing_of_face[planes.rows]
-    motions = _rigid(stock.camera_from_mesh, next_from_mesh)[used]
-    for position, (thing, _, then) in enumerate(chosen):
-        mine = np.flatnonzero(used == position) if thing.key_points is not None else ()
-        if len(mine):
-            mesh = stock.meshes[position]
-            following = thing.mesh(then.phase_rad, stock.details[position])
-            first = int(np.searchsorted(stock.thing_of_face, position))
-            one = slice(position, position + 1)
-            motions[mine] = _bending(
-                placed_vertices([mesh.vertices_m], stock.camera_from_mesh[one]),
-                placed_vertices([following.vertices_m], next_from_mesh[one]),
-                mesh.faces[planes.rows[mine] - first],
-            )
-    return motions
-
-
-def _bending(now: Float64, then: Float64, faces: Int32) -> Float64:
-    """``float64[F, 3, 4]``: what takes each face, and what is along its normal, from corners `now` to corners `then`."""
-
-    def basis(corners: Float64) -> tuple[Float64, Float64]:
-        a, b, c = (corners[faces[:, k]] for k in range(3))
-        normal = _cross(b - a, c - a)
-        normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-12)[:, None]
-        return np.stack((b - a, c - a, normal), axis=2), a
-
-    (before, start), (after, end) = basis(now), basis(then)
-    turn = after @ np.linalg.inv(before)
-    moved = end - (turn @ start[:, :, None])[:, :, 0]
-    return np.concatenate((turn, moved[:, :, None]), axis=2)
-
-
-def _rigid(now: Float64, then: Float64) -> Float64:
-    """``then`` after the inverse of ``now``, each ``float64[T, 3, 4]``."""
-    turn = then[:, :, :3] @ now[:, :, :3].transpose(0, 2, 1)
-    moved = then[:, :, 3] - (turn @ now[:, :, 3:])[:, :, 0]
-    return np.concatenate((turn, moved[:, :, None]), axis=2)

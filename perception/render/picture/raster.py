@@ -12,7 +12,8 @@ from itertools import pairwise
 import numpy as np
 
 from perception.core.types import Bool, Float32, Int64
-from perception.render.picture.polygons import Placed, Planes, project, stock_up, tabulate
+from perception.render.picture.faces import tabulate
+from perception.render.picture.polygons import Placed, Planes, project, stock_up
 from perception.render.picture.view import View, compose, inverse
 from perception.render.records import Faces, Int32, Raster
 

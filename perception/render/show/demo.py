@@ -94,7 +94,8 @@ def _encode(drive: StoredDrive, crf: int, path: Path) -> None:
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1  # the same file on every machine with this encoder
         stream.codec_context.gop_size = KEY_EVERY
-        stream.options = {"preset": PRESET, "crf": str(crf)}
+        # without x264's tree of macroblocks, which reads beyond small pictures: else two calls give two files
+        stream.options = {"preset": PRESET, "crf": str(crf), "x264-params": "mbtree=0"}
         for index in range(drive.frames):
             planes = _to_yuv(read_picture(drive.folder, index))
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ def _run(arm: Arm, seed: int, scoring: ScoringConfig, arm_folder: Path) -> Run:
         "scale": scoring.scale,
     }
     result = folder / RESULT_FILE
-    stored = _read_json(result)
+    stored = _read_json(result) if (folder / COUNTS_FILE).is_file() else None
     if stored is None or any(stored.get(key) != value for key, value in scored.items()):
         checkpoint = _train(arm, seed, folder)
         figures = _score_checkpoint(checkpoint, scoring, folder / COUNTS_FILE)
@@ -142,15 +143,21 @@ def _run(arm: Arm, seed: int, scoring: ScoringConfig, arm_folder: Path) -> Run:
 def _train(arm: Arm, seed: int, folder: Path) -> Path:
     """Train what is not trained yet; gives the last phase's folder."""
     init: Path | None = None
+    history: list[dict[str, Any]] = []  # a phase that began elsewhere is another one
+    anew = False
     for number in range(len(arm.phases)):
         phase_folder = folder / f"phase-{number + 1}"
         config = phase_config(arm, number, seed, init)
         done = phase_folder / DONE_FILE
         init = phase_folder / LAST_FILE
-        if _read_json(done) == dump_config(config) and init.is_file():
+        history = [*history, dump_config(config)]
+        if not anew and _read_json(done) == {"phases": history} and init.is_file():
             continue
+        if anew and phase_folder.is_dir():
+            shutil.rmtree(phase_folder)  # it went on from weights that are no more
+        anew = True
         train(config, phase_folder)
-        _write_json(done, dump_config(config))
+        _write_json(done, {"phases": history})
     return phase_folder
 
 

@@ -1,6 +1,7 @@
 """Facts about the machine are read from what the system tells, and are empty where it tells nothing."""
 
 import ctypes
+import os
 
 import pytest
 
@@ -106,7 +107,7 @@ def test_memory_is_told_in_gib(tmp_path):
 @pytest.mark.parametrize("has_affinity", [True, False])
 def test_there_is_at_least_one_usable_core(monkeypatch, has_affinity):
     if not has_affinity:
-        monkeypatch.delattr(cpu.os, "sched_getaffinity", raising=False)
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert usable_cores() >= 1
 
 

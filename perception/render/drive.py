@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from perception.core.camera import Camera
-from perception.core.types import Float32
 from perception.render.config import DriveConfig
 from perception.render.labels import build_labels, surfaces
 from perception.render.picture.light import build_light
@@ -16,7 +15,7 @@ from perception.render.picture.polygons import Placed
 from perception.render.picture.raster import draw
 from perception.render.picture.shade import PictureInputs, shade_picture
 from perception.render.picture.view import View, build_camera, build_view, shaken
-from perception.render.records import Faces, FrameLabels, Ground, Raster, RenderedFrame, Snapshot
+from perception.render.records import FrameLabels, RenderedFrame, Snapshot
 from perception.render.warp import lens_warp, shutter_warp, warp_frame
 from perception.render.world.chance import Chance
 from perception.render.world.world import World
@@ -44,29 +43,44 @@ class Drive:
 
     def render(self, index: int) -> RenderedFrame:
         """Frame `index` and its labels."""
-        now, following = self._snapshot(index), self._snapshot(index + 1)
-        self._latest = {index: now, index + 1: following}
-        view, view_next = self._view(now), self._view(following)
-        placed = _pair(now, following)
-
-        raster, faces = draw(placed, view, view_next)
-        ground = find_ground(view, self._world.road, raster)
-        labels = build_labels(
-            now, placed, self._world.road, (view, view_next), raster, faces, ground
-        )
-        linear = self._shade(index, now, placed, (view, view_next), (raster, faces, ground))
-        light = build_light(self.config, now.time_s)
-        image = develop(linear, labels.flow_px, labels.depth_m, light, self.config, index)
+        inputs, view_next = self._see(index)
+        labels = build_labels(inputs, view_next)
+        factor = self.config.optics.supersampling
+        linear = shade_picture(inputs if factor == 1 else self._see(index, factor)[0])
+        if factor > 1:
+            small = cv2.resize(linear, inputs.view.size_wh, interpolation=cv2.INTER_AREA)
+            linear = np.asarray(small, np.float32)
+        image = develop(linear, labels.flow_px, inputs.light, self.config, index)
         return self._warped(RenderedFrame(index, image, labels))
 
     def labels(self, index: int) -> FrameLabels:
-        """The labels of frame `index` alone, without its picture, before the lens: for tests of what they depend on."""
+        """The labels of frame `index` alone, without its picture, as the pinhole sees it: before lens and shutter."""
+        return build_labels(*self._see(index))
+
+    def _see(self, index: int, factor: int = 1) -> tuple[PictureInputs, View]:
+        """What the rays of frame `index` meet, `factor` of them along each side of a pixel, and the view of the next frame."""
         now, following = self._snapshot(index), self._snapshot(index + 1)
-        views = self._view(now), self._view(following)
-        placed = _pair(now, following)
-        raster, faces = draw(placed, *views)
-        ground = find_ground(views[0], self._world.road, raster)
-        return build_labels(now, placed, self._world.road, views, raster, faces, ground)
+        self._latest = {index: now, index + 1: following}
+        view, view_next = (self._view(moment).finer(factor) for moment in (now, following))
+        road, placed = self._world.road, _pair(now, following)
+        raster, faces = draw(placed, view, view_next)
+        ground = find_ground(view, road, raster)
+        class_ids, lanes = surfaces(road, raster, faces, ground)
+        inputs = PictureInputs(
+            view=view,
+            snapshot=now,
+            things=placed,
+            road=road,
+            raster=raster,
+            faces=faces,
+            ground=ground,
+            class_ids=class_ids,
+            lanes=lanes,
+            light=build_light(self.config, now.time_s),
+            config=self.config,
+            index=index,
+        )
+        return inputs, view_next
 
     def _snapshot(self, index: int) -> Snapshot:
         found = self._latest.get(index)
@@ -75,43 +89,6 @@ class Drive:
     def _view(self, snapshot: Snapshot) -> View:
         camera = shaken(self._pinhole, self.config.optics.shake, snapshot.time_s, self._shake_phase)
         return build_view(camera, snapshot.ego)
-
-    def _shade(
-        self,
-        index: int,
-        now: Snapshot,
-        placed: list[Placed],
-        views: tuple[View, View],
-        seen: tuple[Raster, Faces, Ground],
-    ) -> Float32:
-        """``float32[H, W, 3]``, linear light; with several rays a pixel where the configuration asks for it."""
-        factor = self.config.optics.supersampling
-        view, view_next = (v.finer(factor) for v in views)
-        raster, faces, ground = seen
-        if factor > 1:
-            raster, faces = draw(placed, view, view_next)
-            ground = find_ground(view, self._world.road, raster)
-        class_ids, lanes = surfaces(self._world.road, raster, faces, ground)
-        linear = shade_picture(
-            PictureInputs(
-                view=view,
-                snapshot=now,
-                things=placed,
-                road=self._world.road,
-                raster=raster,
-                faces=faces,
-                ground=ground,
-                class_ids=class_ids,
-                lanes=lanes,
-                light=build_light(self.config, now.time_s),
-                config=self.config,
-                index=index,
-            )
-        )
-        if factor == 1:
-            return linear
-        small = cv2.resize(linear, views[0].size_wh, interpolation=cv2.INTER_AREA)
-        return np.asarray(small, np.float32)
 
     def _warped(self, frame: RenderedFrame) -> RenderedFrame:
         optics = self.config.optics

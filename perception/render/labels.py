@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from perception.core.types import Bool, Float32, Float64, UInt8
+from perception.render.picture.looks.inputs import PictureInputs
 from perception.render.picture.polygons import NEAR_M, Placed, choose_detail
 from perception.render.picture.view import View, kitti_yaw, transform, world_from_mesh
 from perception.render.records import (
@@ -15,7 +16,6 @@ from perception.render.records import (
     Marking,
     ObjectLabel,
     Raster,
-    Snapshot,
 )
 from perception.render.world.road import Road
 
@@ -24,39 +24,26 @@ KEY_POINT_DEPTH_M = (
 )
 
 
-def build_labels(
-    snapshot: Snapshot,
-    things: Sequence[Placed],
-    road: Road,
-    views: tuple[View, View],
-    raster: Raster,
-    faces: Faces,
-    ground: Ground,
-) -> FrameLabels:
+def build_labels(seen: PictureInputs, view_next: View) -> FrameLabels:
     """The labels of one picture.
 
     Args:
-        snapshot: the world now.
-        things: as they were rasterised.
-        road: of the drive.
-        views: of this frame and of the next.
-        raster: what `draw` gave.
-        faces: the same.
-        ground: what `find_ground` gave.
+        seen: what its rays meet, one a pixel.
+        view_next: of the next frame.
     """
-    view = views[0]
-    class_ids, lanes = surfaces(road, raster, faces, ground)
+    snapshot, things, view = seen.snapshot, seen.things, seen.view
+    raster, faces, ground = seen.raster, seen.faces, seen.ground
     identities = np.array([thing.identity for thing, *_ in things] + [0], np.uint16)
     instances = identities[faces.things][raster.face]
     depth = np.where(ground.seen, ground.depth_m, 0).astype(np.float32)
     solid = raster.face > 0
     np.divide(1, raster.inverse_depth, out=depth, where=solid)
     return FrameLabels(
-        class_ids=class_ids,
+        class_ids=seen.class_ids,
         instances=instances,
         depth_m=depth,
-        lanes=lanes,
-        flow_px=flow(depth, solid, raster, faces, views),
+        lanes=seen.lanes,
+        flow_px=flow(depth, solid, raster, faces, (view, view_next)),
         objects=_objects(things, view, raster, instances, depth),
         camera_from_world=view.camera_from_world,
         ego=snapshot.ego,
@@ -87,9 +74,9 @@ def flow(
     Args:
         depth_m: ``float32[H, W]``, 0 for the sky, which only turns.
         solid: ``bool[H, W]``: where a thing is seen, which may move by itself.
-        raster: as for `build_labels`.
-        faces: the same.
-        views: the same.
+        raster: which face each pixel sees.
+        faces: of the raster.
+        views: of this frame and of the next.
     """
     view, view_next = views
     columns = view.columns.astype(np.float32)[None, :]

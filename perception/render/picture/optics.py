@@ -23,7 +23,6 @@ BLOOM_FROM = 1.1  # exposed light above this spreads
 def develop(
     linear: Float32,
     flow_px: Float32,
-    depth_m: Float32,
     light: Light,
     config: DriveConfig,
     index: int,
@@ -33,7 +32,6 @@ def develop(
     Args:
         linear: ``float32[H, W, 3]``: light of each pixel.
         flow_px: ``float32[H, W, 2]``: motion until the next frame; NaN counts as none.
-        depth_m: ``float32[H, W]``; 0 for the sky.
         light: of the moment.
         config: of the drive.
         index: of the frame.
@@ -41,7 +39,6 @@ def develop(
     Returns:
         ``uint8[H, W, 3]``, BGR.
     """
-    del depth_m  # a dashcam's small lens has everything sharp
     share = min(config.optics.exposure_ms * config.fps / 1000.0, 1.0)
     exposed = _blur_motion(linear, flow_px, share) if share > 0 else linear
     exposed = exposed * np.float32(light.exposure)

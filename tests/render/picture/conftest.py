@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from perception.render.config import CameraConfig, DriveConfig
-from perception.render.labels import build_labels
+from perception.render.labels import build_labels, surfaces
 from perception.render.picture.light import build_light
 from perception.render.picture.place import find_ground
 from perception.render.picture.polygons import Placed
@@ -101,12 +101,12 @@ def make_scene() -> Callable[..., Scene]:
         ground = find_ground(views[0], road, raster)
         time_s = index / config.fps
         snapshot = Snapshot(time_s, ego, tuple((thing, now) for thing, now, _ in placed))
-        labels = build_labels(snapshot, placed, road, views, raster, faces, ground)
+        class_ids, lanes = surfaces(road, raster, faces, ground)
         inputs = PictureInputs(
             view=views[0], snapshot=snapshot, things=placed, road=road, raster=raster, faces=faces,
-            ground=ground, class_ids=labels.class_ids, lanes=labels.lanes,
+            ground=ground, class_ids=class_ids, lanes=lanes,
             light=build_light(config, time_s), config=config, index=index,
         )  # fmt: skip
-        return Scene(inputs, labels)
+        return Scene(inputs, build_labels(inputs, views[1]))
 
     return make

@@ -15,8 +15,7 @@ def developed(linear, flow=None, index=0, **optics):
     height, width = linear.shape[:2]
     if flow is None:
         flow = np.zeros((height, width, 2), np.float32)
-    depth = np.full((height, width), 10, np.float32)
-    return develop(linear, flow, depth, build_light(config, 0.0), config, index)
+    return develop(linear, flow, build_light(config, 0.0), config, index)
 
 
 def grey(value, shape=(40, 60)):

@@ -19,9 +19,7 @@ def picture(scene):
     inputs = scene.inputs
     linear = shade_picture(inputs)
     labels = scene.labels
-    return develop(
-        linear, labels.flow_px, labels.depth_m, inputs.light, inputs.config, inputs.index
-    )
+    return develop(linear, labels.flow_px, inputs.light, inputs.config, inputs.index)
 
 
 @pytest.mark.parametrize("weather", WEATHERS.values(), ids=WEATHERS)

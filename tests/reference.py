@@ -17,6 +17,19 @@ def box_mask(boxes_xyxy, scores, size_wh, threshold):
     return mask
 
 
+def box_evidence(boxes_xyxy, weights, size_hw, cell):
+    """The sum over boxes of weight times the share of each cell that a box covers: ``float[H, W]``."""
+    rows, columns = size_hw
+    evidence = np.zeros((rows, columns))
+    for (x1, y1, x2, y2), weight in zip(boxes_xyxy.astype(float), weights, strict=True):
+        for row in range(rows):
+            for column in range(columns):
+                width = min(x2, (column + 1) * cell) - max(x1, column * cell)
+                height = min(y2, (row + 1) * cell) - max(y1, row * cell)
+                evidence[row, column] += weight * max(width, 0) * max(height, 0) / cell**2
+    return evidence
+
+
 def overlap(a, b):
     """Intersection over union of two boxes."""
     width = min(a[2], b[2]) - max(a[0], b[0])

@@ -160,6 +160,9 @@ def export(
     score_threshold: Annotated[
         float, typer.Option(help="boxes below it are not shown, in [0, 1]")
     ] = 0.4,
+    mask: Annotated[
+        str | None, typer.Option(help="form of the box mask: hard, soft, none; default: as trained")
+    ] = None,
     mask_threshold: Annotated[
         float | None,
         typer.Option(help="tau: boxes of at least this score cut the road; default: as trained"),
@@ -171,6 +174,7 @@ def export(
 
     options = ExportOptions(
         score_threshold=score_threshold,
+        mask=mask,
         mask_threshold=mask_threshold,
         extras=(ROAD_SCORE_OUTPUT,) if with_road_score else (),
     )

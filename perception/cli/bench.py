@@ -73,6 +73,62 @@ def bench_live(
     close({"bench": "live", **bench.bench_live(config)})
 
 
+@bench_app.command("reference")
+def bench_reference(
+    engine: EngineOption = ENGINE,
+    preset: Annotated[
+        str, typer.Option(help="instead of an engine: the untrained network of a preset")
+    ] = "",
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value of that preset")
+    ] = None,
+    backend: BackendOption = "",
+    precision: PrecisionOption = "fp32",
+    size: SizeOption = "640x384",
+    pairs: Annotated[int, typer.Option(help="forward passes of each network")] = 60,
+    threads: ThreadsOption = None,
+) -> None:
+    """The forward pass in units of torchvision's ResNet-18 with a feature pyramid of 96 channels and no heads, in turn."""
+    from perception.backends import DEFAULT_BACKEND
+    from perception.core.manifest import load_engine
+    from perception.export.reference import reference_engine
+    from perception.export.variants import CACHE_DIR, untrained_engine
+    from perception.runtime.compare import compare_engines
+    from perception.training.config import load_train_config
+
+    if preset:
+        timed = untrained_engine(load_train_config(preset, assignments or []))
+    else:
+        timed = load_engine(engine)
+    reference = reference_engine(CACHE_DIR)
+    backend = backend or DEFAULT_BACKEND
+    found = compare_engines(
+        timed,
+        reference,
+        pairs,
+        backend=backend,
+        precision=precision,
+        size=size,
+        threads=threads,
+    )
+    close(
+        {
+            "bench": "reference",
+            "engine": timed.manifest.name,
+            "reference": reference.manifest.name,
+            "backend": backend,
+            "precision": precision,
+            "size": size,
+            "n": found.n,
+            "engine_ms": found.first_ms,
+            "reference_ms": found.second_ms,
+            "ratio": 1 + found.share,
+            "ratio_low": 1 + found.share_low,
+            "ratio_high": 1 + found.share_high,
+        }
+    )
+
+
 @bench_app.command("mask")
 def bench_mask(
     engine: EngineOption = ENGINE,

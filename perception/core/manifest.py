@@ -31,10 +31,13 @@ class TensorSpec:
 # the exported graph; K is chosen at export and stands in the manifest
 GRAPH_INPUT = "frame"
 FREE_AXES = ("batch", "height", "width")  # of the input, by their names in the ONNX file
-GRAPH_OUTPUTS = ("boxes_xyxy", "scores", "class_ids", "class_map")
+BOX_OUTPUTS = ("boxes_xyxy", "scores", "class_ids")
+MAP_OUTPUTS = ("class_map",)
+GRAPH_OUTPUTS = (*BOX_OUTPUTS, *MAP_OUTPUTS)  # of the cascade and of every network with both heads
+TASK_OUTPUTS = {"detection": BOX_OUTPUTS, "segmentation": MAP_OUTPUTS, "features": ()}
 ROAD_SCORE_OUTPUT = "road_score"  # only in graphs exported with it
 # what an evaluation needs besides, in graphs made for one
-EVALUATION_OUTPUTS = (ROAD_SCORE_OUTPUT, "class_map_unmasked", "box_mask")
+EVALUATION_OUTPUTS = (ROAD_SCORE_OUTPUT, "class_map_unmasked", "road_score_masked")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +49,12 @@ class EngineManifest:
         inputs, outputs: tensor name -> dtype and shape, -1 where free.
         box_classes, map_classes: index = class id.
         channel_order: of the uint8 frame.
-        mask_form: form of the box mask in the graph: ``"hard"`` or ``"none"``.
+        mask_form: form of the box mask in the graph: ``"hard"``, ``"soft"`` or ``"none"``; ``config`` has its other settings.
         mask_threshold: tau of the box mask, in [0, 1].
         score_threshold: boxes below it are not shown, in [0, 1].
         max_pixels: frames with more pixels are scaled down to this many unless a size is asked for.
         onnx_sha256, weights_sha256: of the files beside the manifest.
-        task: ``detection | segmentation | parallel | cascade``.
+        task: ``detection | segmentation | parallel | cascade``, or ``features`` for a network without heads, which is only timed.
         trained_on: data sets, with their licences.
         versions: package -> version that made the files.
         created: ISO date.
@@ -96,7 +99,8 @@ class EngineManifest:
             raise EngineError(
                 f"engine {self.name!r}: max_pixels is {self.max_pixels}, expected at least 1"
             )
-        missing = [n for n in GRAPH_OUTPUTS if n not in self.outputs]
+        promised = TASK_OUTPUTS.get(self.task, GRAPH_OUTPUTS)
+        missing = [n for n in promised if n not in self.outputs]
         if missing or GRAPH_INPUT not in self.inputs:
             raise EngineError(
                 f"engine {self.name!r}: the manifest lacks {missing or [GRAPH_INPUT]}; export it again"

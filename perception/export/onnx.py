@@ -32,8 +32,10 @@ from perception.core.manifest import (
 )
 from perception.models.config import GraphConfig
 from perception.models.graph import InferenceGraph
+from perception.models.multitask import MultiTaskModel
 from perception.models.weights import Weights, build_network, load_network, save_weights, shippable
 from perception.training.checkpoint import read_checkpoint
+from perception.training.config import TrainConfig
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +57,14 @@ class ExportOptions:
     Attributes:
         score_threshold: boxes below it are not shown, in [0, 1].
         max_pixels: larger frames are scaled down to this many px unless a size is asked for: KITTI's size by default.
-        mask_threshold: tau of the box mask, in [0, 1]; ``None``: as the run was configured.
+        mask: form of the box mask; ``None``: as the run was configured.
+        mask_threshold: its tau, in [0, 1]; ``None``: as the run was configured.
         extras: further outputs, of `perception.core.manifest.EVALUATION_OUTPUTS`.
     """
 
     score_threshold: float = 0.4
     max_pixels: int = 1248 * 384
+    mask: str | None = None
     mask_threshold: float | None = None
     extras: tuple[str, ...] = ()
 
@@ -68,11 +72,26 @@ class ExportOptions:
 def export_checkpoint(checkpoint: Path, folder: Path, options: ExportOptions) -> Engine:
     """Write the engine folder of a checkpoint: ``model.onnx``, ``weights.safetensors``, ``manifest.json``."""
     config, weights = read_checkpoint(checkpoint)
-    stored = shippable(weights)
-    network = build_network(config.model, stored)
+    network = build_network(config.model, shippable(weights))
     trained_on = tuple(LICENCES.get(entry.name, entry.name) for entry in config.data.sets)
+    return export_network(network, config, folder, options, trained_on)
+
+
+def export_network(
+    network: MultiTaskModel,
+    config: TrainConfig,
+    folder: Path,
+    options: ExportOptions,
+    trained_on: tuple[str, ...],
+) -> Engine:
+    """Write the engine folder of a network; `config` is of its training."""
+    stored = shippable(network.state_dict())
+    drawn = config.graph
+    if options.mask is not None:
+        drawn = replace(drawn, mask=options.mask)
     if options.mask_threshold is not None:
-        config = replace(config, graph=replace(config.graph, mask_threshold=options.mask_threshold))
+        drawn = replace(drawn, mask_threshold=options.mask_threshold)
+    config = replace(config, graph=drawn)
     graph = InferenceGraph(network, config.graph, options.extras)
     return _write(graph, stored, folder, options, dump_config(config), trained_on)
 
@@ -110,6 +129,37 @@ def _write(
     config: Mapping[str, Any],
     trained_on: tuple[str, ...],
 ) -> Engine:
+    return write_engine(
+        graph,
+        folder,
+        weights,
+        mask_form=graph.config.mask,
+        mask_threshold=graph.config.mask_threshold,
+        score_threshold=options.score_threshold,
+        max_pixels=options.max_pixels,
+        task=graph.model.config.task,
+        trained_on=trained_on,
+        config=config,
+    )
+
+
+def write_engine(
+    graph: nn.Module,
+    folder: Path,
+    weights: Weights,
+    **described: Any,  # noqa: ANN401 (fields of the manifest)
+) -> Engine:
+    """Write a graph with its weights and its manifest, and read them back.
+
+    Args:
+        graph: takes ``uint8[N, H, W, 3]``, gives tensors by name.
+        folder: of the engine.
+        weights: what is stored beside the graph.
+        described: the fields of `EngineManifest` that the graph does not tell itself.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_weights(folder / WEIGHTS_FILE, weights)
@@ -124,17 +174,11 @@ def _write(
         outputs=_specs(model.graph.output),
         box_classes=BOX_CLASSES,
         map_classes=MAP_CLASSES,
-        mask_form=graph.config.mask,
-        mask_threshold=graph.config.mask_threshold,
-        score_threshold=options.score_threshold,
-        max_pixels=options.max_pixels,
         onnx_sha256=sha256(folder / ONNX_FILE),
         weights_sha256=sha256(folder / WEIGHTS_FILE),
-        task=graph.model.config.task,
-        trained_on=trained_on,
         versions={name: version(name) for name in packages},
         created=datetime.now(UTC).date().isoformat(),
-        config=config,
+        **described,
     )
     write_manifest(folder, manifest)
     return load_engine(folder)
@@ -172,11 +216,13 @@ def to_onnx(graph: nn.Module) -> onnx.ModelProto:
 def _name_axes(model: onnx.ModelProto) -> None:
     """Give the free axes of inputs and outputs plain names; the exporter leaves expressions such as ``32*rows``."""
     del model.graph.value_info[:]
-    batch, height, width = FREE_AXES
     for value in (*model.graph.input, *model.graph.output):
-        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+        dims = value.type.tensor_type.shape.dim
+        image = len(dims) == len(FREE_AXES) or value.name == GRAPH_INPUT
+        for axis, dim in enumerate(dims):
             if not dim.HasField("dim_value"):
-                dim.dim_param = (batch, height, width)[axis]
+                named = axis == 0 or image  # an axis of a feature map is a fraction of the frame's
+                dim.dim_param = FREE_AXES[axis] if named else f"{value.name}_{axis}"
 
 
 def _specs(values: Any) -> dict[str, TensorSpec]:  # noqa: ANN401 (a protobuf container)

@@ -1,11 +1,19 @@
-"""Other graphs of the weights of an engine, made once and kept: with the outputs of an evaluation, without the mask."""
+"""Engines beside the shipped one, made once and kept: with the outputs of an evaluation, without the mask, untrained."""
 
+import hashlib
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import torch
+
+from perception.core.config import dump_config
 from perception.core.errors import EngineError
 from perception.core.manifest import EVALUATION_OUTPUTS, Engine, load_engine
-from perception.export.onnx import export_variant
+from perception.export.onnx import ExportOptions, export_network, export_variant
+from perception.models.multitask import MultiTaskModel
+from perception.training.config import TrainConfig
 
 CACHE_DIR = Path("runs") / "cache"
 
@@ -18,6 +26,21 @@ def evaluation_variant(engine: Engine, cache: Path = CACHE_DIR) -> Engine:
 def unmasked_variant(engine: Engine, cache: Path = CACHE_DIR) -> Engine:
     """The engine without the box mask."""
     return _cached(engine, cache, "unmasked", extras=(), mask="none")
+
+
+def untrained_engine(config: TrainConfig, cache: Path = CACHE_DIR) -> Engine:
+    """The network of a preset with random weights: how long it takes does not depend on what it learnt."""
+    graph = replace(config.graph, mask=config.graph.mask if config.model.has_detection else "none")
+    config = replace(config, model=replace(config.model, pretrained=False), graph=graph)
+    table = {"model": dump_config(config.model), "graph": dump_config(config.graph)}
+    digest = hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+    folder = cache / f"untrained-{config.model.backbone}-{digest[:12]}"
+    try:
+        return load_engine(folder)
+    except EngineError:  # not made yet, or its making was interrupted
+        torch.manual_seed(0)
+        network = MultiTaskModel(config.model)
+        return export_network(network, config, folder, ExportOptions(), trained_on=())
 
 
 def _cached(

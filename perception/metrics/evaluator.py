@@ -12,7 +12,7 @@ import numpy as np
 from perception.core.camera import Camera
 from perception.core.errors import check_array
 from perception.core.labels import MAP_CLASSES, ROAD
-from perception.core.types import Bool, Detections, UInt8
+from perception.core.types import Detections, UInt8
 from perception.metrics.detection import BoxScores, LabelledBoxes
 from perception.metrics.road import BirdsEye, RoadCurve
 from perception.metrics.segmentation import Confusion, label_space_table, road_truth
@@ -47,22 +47,22 @@ class GraphResult:
         class_map: ``uint8[H, W]``, index into the engine's map classes, after the box mask.
         class_map_unmasked: the same before the mask.
         road_score: ``uint8[H, W]``, 255 x road probability before the mask.
-        box_mask: ``bool[H, W]``, False inside and above boxes. Without it, the road score counts as masked where the mask
-            changed the class map away from road: the same at thresholds of a half and more.
+        road_score_masked: the same after the mask. Without it, the road score counts as masked where the mask changed the class
+            map away from road: the same at thresholds of a half and more.
     """
 
     detections: Detections | None
     class_map: UInt8 | None
     class_map_unmasked: UInt8 | None = None
     road_score: UInt8 | None = None
-    box_mask: Bool | None = None
+    road_score_masked: UInt8 | None = None
 
     def __post_init__(self) -> None:
         maps = {
             "class_map": (self.class_map, np.uint8),
             "class_map_unmasked": (self.class_map_unmasked, np.uint8),
             "road_score": (self.road_score, np.uint8),
-            "box_mask": (self.box_mask, np.bool_),
+            "road_score_masked": (self.road_score_masked, np.uint8),
         }
         shape: tuple[int | None, ...] = (None, None)
         for name, (array, dtype) in maps.items():
@@ -141,11 +141,9 @@ class Evaluator:
 
     def _masked_score(self, outputs: GraphResult) -> UInt8 | None:
         before, after, score = outputs.class_map_unmasked, outputs.class_map, outputs.road_score
-        if score is None:
-            return None
-        if outputs.box_mask is not None:
-            return np.where(outputs.box_mask, score, np.uint8(0))
-        if before is None or after is None:
+        if outputs.road_score_masked is not None:
+            return outputs.road_score_masked
+        if score is None or before is None or after is None:
             return None
         taken = (self._table[before] == ROAD) & (self._table[after] != ROAD)
         return np.where(taken, np.uint8(0), score)

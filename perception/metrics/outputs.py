@@ -27,7 +27,6 @@ def read_outputs(outputs: Mapping[str, NDArray[Any]], box: Letterbox) -> GraphRe
         for name in MAPS
         if name in outputs
     }
-    mask = maps.pop("box_mask", None)
     detections = None
     if "boxes_xyxy" in outputs:
         detections = Detections(
@@ -35,4 +34,4 @@ def read_outputs(outputs: Mapping[str, NDArray[Any]], box: Letterbox) -> GraphRe
             outputs["scores"][0].astype(np.float32),
             outputs["class_ids"][0].astype(np.int64),
         )
-    return GraphResult(detections, box_mask=None if mask is None else mask > 0, **maps)
+    return GraphResult(detections, **{"class_map": None, **maps})

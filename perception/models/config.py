@@ -15,6 +15,7 @@ class ModelConfig:
         backbone: name in `perception.models.backbones.BACKBONES`.
         pretrained: start the backbone from ImageNet weights, where its file has them.
         neck_channels: channels of the three maps that the heads share.
+        map_stride: px of a cell whose class scores the segmentation head makes; bilinear upsampling does the rest.
         cascade_input: what of the detection head the segmentation head sees: its ``prediction`` (the original's way) or its
             last hidden ``features``.
     """
@@ -23,6 +24,7 @@ class ModelConfig:
     backbone: str = "efficientnet_lite0"
     pretrained: bool = True
     neck_channels: int = 64
+    map_stride: Literal[4, 8] = 8
     cascade_input: Literal["prediction", "features"] = "prediction"
 
     @property
@@ -44,12 +46,14 @@ class GraphConfig:
         candidates: cells of the highest score that are decoded.
         max_detections: K, boxes of the output.
         nms_iou: a box of higher score and the same class that overlaps more than this suppresses, in [0, 1].
-        mask: form of the box mask: ``hard`` as the original has it, or ``none``.
+        mask: form of the box mask, in `perception.models.masks.MASKS`: ``hard`` as the original has it, ``soft``, or ``none``.
         mask_threshold: tau, boxes of at least this score cut the road, in [0, 1].
+        mask_strength: for ``soft``: what a box of score 1 takes from the logit of road, for each box class.
     """
 
     candidates: int = 200
     max_detections: int = 100
     nms_iou: float = 0.6
-    mask: Literal["hard", "none"] = "hard"
+    mask: str = "hard"
     mask_threshold: float = 0.4
+    mask_strength: tuple[float, ...] = (4.0, 0.0, 0.0)

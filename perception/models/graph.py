@@ -5,34 +5,17 @@ TensorRT but does not build there without a plugin, and its output has no fixed 
 1904.02689, section 3.3: a box is dropped if any better one of its class overlaps too much, even one that is itself dropped.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from perception.core.labels import ROAD
 from perception.models.config import GraphConfig
-from perception.models.heads.detection import decode_cells
-from perception.models.heads.segmentation import UPSAMPLING, upsample_logits
-from perception.models.mask import above_foot, box_foot
+from perception.models.heads.detection import Boxes, decode_cells
+from perception.models.masks import MASKS
+from perception.models.masks.base import NoMask
 from perception.models.multitask import MultiTaskModel
 from perception.models.neck import Pyramid
-
-
-class Boxes(NamedTuple):
-    """K boxes of each frame, best first.
-
-    Attributes:
-        boxes_xyxy: ``float32[N, K, 4]``, px of the frame.
-        scores: ``float32[N, K]`` in [0, 1].
-        class_ids: ``int32[N, K]``.
-    """
-
-    boxes_xyxy: Tensor
-    scores: Tensor
-    class_ids: Tensor
 
 
 class InferenceGraph(nn.Module):
@@ -51,6 +34,8 @@ class InferenceGraph(nn.Module):
         self.model = model
         self.config = config
         self.extras = tuple(extras)
+        stride = model.config.map_stride
+        self.mask, self.no_mask = MASKS[config.mask](config, stride), NoMask(config, stride)
 
     def forward(self, frame: Tensor) -> dict[str, Tensor]:
         """Run on ``uint8[N, H, W, 3]``; H and W are multiples of 32.
@@ -61,31 +46,22 @@ class InferenceGraph(nn.Module):
         _, height, width, _ = frame.shape
         out = self.model(frame)
         result: dict[str, Tensor] = {}
-        blocked = None
+        boxes = None
         if out.detection is not None:
             boxes = self.find_boxes(out.detection.predictions, (width, height))
             result |= boxes._asdict()
-            if self.config.mask == "hard":
-                tau = self.config.mask_threshold
-                foot = box_foot(boxes.boxes_xyxy, boxes.scores, width, tau)
-                blocked = above_foot(foot, height)
         if out.class_logits is not None:
-            cell_logits = out.class_logits.float()
-            logits = upsample_logits(cell_logits)
-            result["class_map"] = classify_pixels(cell_logits, logits, blocked)
-            result |= self._extras(cell_logits, logits, blocked)
+            cells = out.class_logits.float()
+            # the mask in force; without boxes there is none
+            mask = self.mask if boxes is not None else self.no_mask
+            ways: dict[str, Callable[[], Tensor]] = {
+                "class_map": lambda: mask.class_map(cells, boxes),
+                "class_map_unmasked": lambda: self.no_mask.class_map(cells, None),
+                "road_score": lambda: self.no_mask.road_score(cells, None),
+                "road_score_masked": lambda: mask.road_score(cells, boxes),
+            }
+            result |= {name: ways[name]() for name in ("class_map", *self.extras)}
         return result
-
-    def _extras(
-        self, cell_logits: Tensor, logits: Tensor, blocked: Tensor | None
-    ) -> dict[str, Tensor]:
-        nowhere = torch.zeros_like(logits[:, 0], dtype=torch.bool)
-        ways = {
-            "road_score": lambda: road_score(logits),
-            "class_map_unmasked": lambda: classify_pixels(cell_logits, logits, None),
-            "box_mask": lambda: (~(nowhere if blocked is None else blocked)).to(torch.uint8),
-        }
-        return {name: ways[name]() for name in self.extras}
 
     def find_boxes(self, predictions: Pyramid, size_wh: tuple[int, int]) -> Boxes:
         """Decode the best cells and suppress doubles."""
@@ -134,39 +110,3 @@ def fast_nms(boxes_xyxy: Tensor, class_ids: Tensor, iou: float) -> Tensor:
     better = rank[:, None] < rank[None, :]  # row is better than column
     double = (overlap > iou * union) & same & better
     return 1.0 - double.to(boxes_xyxy.dtype).amax(dim=1)
-
-
-def classify_pixels(cell_logits: Tensor, logits: Tensor, blocked: Tensor | None) -> Tensor:
-    """The class of each pixel; where the mask blocks it road cannot win and the next best class does.
-
-    The next best class is that of the pixel's cell, not interpolated: it is asked for only where road won and a box forbids it, and a
-    second arg-max over all planes at frame size would cost more than 1 % of the whole forward pass on a CPU.
-
-    Args:
-        cell_logits: ``float[N, C, H/8, W/8]``.
-        logits: ``float[N, C, H, W]``, the same upsampled.
-        blocked: ``bool[N, H, W]``, where the mask is 0; ``None`` for no mask.
-
-    Returns:
-        ``uint8[N, H, W]``.
-    """
-    best = logits.argmax(dim=1)
-    if blocked is None:
-        return best.to(torch.uint8)
-    never = [-1e4 if k == ROAD else 0.0 for k in range(cell_logits.shape[1])]
-    others = cell_logits + cell_logits.new_tensor(never)[:, None, None]
-    step = (others.argmax(dim=1, keepdim=True) - ROAD).to(cell_logits.dtype)
-    best = best.to(cell_logits.dtype)
-    forbidden = ((best == ROAD) & blocked).to(cell_logits.dtype)
-    # From road to the next best as a sum: a select at frame size takes a CPU longer. The step is enlarged along rows only; the rows of
-    # a cell share it.
-    n, height, width = forbidden.shape
-    step = F.interpolate(step, scale_factor=(1.0, float(UPSAMPLING)), mode="nearest")
-    step = step.reshape(n, height // UPSAMPLING, 1, width)
-    rows = forbidden.reshape(n, height // UPSAMPLING, UPSAMPLING, width)
-    return (best + (rows * step).reshape(n, height, width)).to(torch.uint8)
-
-
-def road_score(logits: Tensor) -> Tensor:
-    """``uint8[N, H, W]``: 255 x the probability of road, from ``float[N, C, H, W]`` logits."""
-    return (logits.softmax(dim=1)[:, ROAD] * 255.0).round().to(torch.uint8)

@@ -17,7 +17,7 @@ class MultiTaskOutput(NamedTuple):
 
     Attributes:
         detection: maps of the detection head.
-        class_logits: ``float[N, C, H/8, W/8]``.
+        class_logits: ``float[N, C, H/s, W/s]`` for the configured ``map_stride`` s.
     """
 
     detection: DetectionMaps | None
@@ -49,7 +49,9 @@ class MultiTaskModel(nn.Module):
         if config.has_segmentation:
             seen = width if config.cascade_input == "features" else BOX_CHANNELS + 1 + box_classes
             cascade_channels = seen if config.task == "cascade" else 0
-            self.heads["segmentation"] = HEADS["segmentation"](width, map_classes, cascade_channels)
+            self.heads["segmentation"] = HEADS["segmentation"](
+                width, map_classes, cascade_channels, config.map_stride
+            )
 
     def forward(self, frame: Tensor) -> MultiTaskOutput:
         """Run the network on ``uint8[N, H, W, 3]``; H and W are multiples of 32."""

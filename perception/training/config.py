@@ -98,12 +98,38 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainConfig:
+    """How a backbone without weights of its own gets its first ones, before the run proper.
+
+    Attributes:
+        steps: optimiser steps; 0 for no pretraining.
+        method: in `perception.training.pretrain.METHODS`.
+        teacher: for ``distill``: a backbone with pretrained weights, in `perception.models.backbones.BACKBONES`.
+        weights: a file that an earlier pretraining wrote; it is read instead of pretraining again.
+        data: frames; their labels are not read.
+        optimizer: ``backbone_factor`` and ``ema_decay`` play no part.
+    """
+
+    steps: int = 0
+    method: str = "distill"
+    teacher: str = "efficientnet_lite0"
+    weights: str = ""
+    data: DataConfig = field(
+        default_factory=lambda: DataConfig(
+            crop_wh=(320, 224), scale_range=(0.5, 2.0), batch_size=16
+        )
+    )
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=2e-3))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """One training run.
 
     Attributes:
         steps: optimiser steps.
         init: a checkpoint whose averaged weights training starts from; empty: the backbone's own, and random ones.
+        pretrain: what comes before, where there is no ``init``.
         val_every: steps between validations; 0 for none, and then no best checkpoint.
         val_frames: frames of each set that a validation looks at, spread evenly; 0 for all.
         monitor: figures whose sum chooses the best checkpoint.
@@ -119,6 +145,7 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     init: str = ""
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     steps: int = 1000
     val_every: int = 200
     val_frames: int = 32

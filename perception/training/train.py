@@ -22,7 +22,9 @@ from perception.core.errors import ConfigError
 from perception.training.checkpoint import start_from
 from perception.training.config import TrainConfig
 from perception.training.data import MixedData
+from perception.training.hardware import choose_precision
 from perception.training.module import MultiTaskModule
+from perception.training.pretrain.run import load_backbone, pretrain
 
 logger = logging.getLogger(__name__)
 
@@ -69,23 +71,6 @@ class SaveAtEnd(Callback):
         trainer.save_checkpoint(self._path, weights_only=False)
 
 
-def choose_precision(asked: str) -> Any:  # noqa: ANN401 (Lightning's literal)
-    """Lightning's name of a precision; ``auto`` is bfloat16 where the device computes in it.
-
-    Raises:
-        ConfigError: bfloat16 was asked for and the device emulates it.
-    """
-    if torch.cuda.is_available():
-        able = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        able = bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 (no public name)
-    if asked == "bf16" and not able:
-        raise ConfigError(
-            "precision 'bf16': this device has no bfloat16 arithmetic; set precision=fp32"
-        )
-    return "bf16-mixed" if asked == "bf16" or (asked == "auto" and able) else "32-true"
-
-
 def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
     """Train, or go on with what was interrupted in `folder`.
 
@@ -102,6 +87,7 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
     resume = _claim_folder(config, folder)
     if config.threads:
         torch.set_num_threads(config.threads)
+    backbone = _pretrained_backbone(config, folder) if resume is None else None
     pl.seed_everything(config.seed, workers=True)
     validates = config.val_every > 0
     steps_per_epoch = min(config.val_every or config.steps, config.steps)
@@ -142,6 +128,8 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
     module = MultiTaskModule(config)
     if config.init and resume is None:
         start_from(module.model, config.model, Path(config.init))
+    elif backbone is not None:
+        load_backbone(module.model.backbone, backbone)
     data = MixedData(config.data, steps_per_epoch, config.val_frames)
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     if trainer.interrupted:
@@ -153,6 +141,15 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         "checkpoint": best.best_model_path if validates else str(folder / LAST_FILE),
         "folder": str(folder),
     }
+
+
+def _pretrained_backbone(config: TrainConfig, folder: Path) -> Path | None:
+    """The file of weights that the backbone starts from, made first where the run asks for it."""
+    if config.init:
+        return None  # all weights come from there
+    if config.pretrain.weights:
+        return Path(config.pretrain.weights)
+    return pretrain(config, folder / "pretrain") if config.pretrain.steps else None
 
 
 def _claim_folder(config: TrainConfig, folder: Path) -> Path | None:

@@ -137,13 +137,16 @@ def test_the_score_is_masked_where_the_mask_took_the_road_away():
     assert got["road_maxf_image_unmasked"] == pytest.approx(2 / 3)
 
 
-def test_a_given_mask_masks_the_score_wherever_it_is_zero():
+def test_a_given_masked_score_counts_as_it_is():
     score = np.full(SHAPE, 60, np.uint8)  # below a half: the class map says sky with and without
     sky = np.full(SHAPE, SKY, np.uint8)
     maps = {"class_map": sky, "class_map_unmasked": sky, "road_score": score}
-    mask = columns(1, 0).astype(np.bool_)
+    masked = columns(60, 0)
     assert figures((sample(GROUPS), result(**maps)))["road_maxf_image"] == pytest.approx(2 / 3)
-    assert figures((sample(GROUPS), result(**maps, box_mask=mask)))["road_maxf_image"] == 1.0
+    assert (
+        figures((sample(GROUPS), result(**maps, road_score_masked=masked)))["road_maxf_image"]
+        == 1.0
+    )
 
 
 def test_a_score_without_mask_or_unmasked_map_has_no_masked_figures():
@@ -190,7 +193,7 @@ def test_no_frame_gives_no_figure_but_the_count():
     [
         pytest.param({"class_map": np.zeros(SHAPE, np.int64)}, id="type"),
         pytest.param({"class_map": CLASSES, "road_score": CLASSES[:2]}, id="other size"),
-        pytest.param({"box_mask": np.zeros(SHAPE, np.uint8)}, id="mask is not bool"),
+        pytest.param({"road_score_masked": np.zeros(SHAPE, np.bool_)}, id="a mask is no score"),
         pytest.param({"class_map": np.zeros(5, np.uint8)}, id="no map"),
     ],
 )

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from perception.core.labels import MAP_CLASSES, ROAD
 from perception.core.manifest import EVALUATION_OUTPUTS
 from perception.models.config import GraphConfig, ModelConfig
-from perception.models.graph import InferenceGraph, classify_pixels, fast_nms, road_score
+from perception.models.graph import InferenceGraph, fast_nms
 from perception.models.heads.detection import STRIDES, decode_cells
 from perception.models.heads.segmentation import upsample_logits
+from perception.models.masks import MASKS
+from perception.models.masks.hard import classify_pixels
 from perception.models.multitask import MultiTaskModel
 from tests import reference
 
@@ -34,7 +36,7 @@ def test_where_the_mask_is_false_the_next_best_class_of_the_cell_wins(seed):
     cells = rng.normal(size=(len(MAP_CLASSES), 2, 3)).astype(np.float32)
     cells[ROAD] += 1.0  # so that road often wins
     mask = rng.random((16, 24)) > 0.5
-    logits = upsample_logits(torch.from_numpy(cells)[None])
+    logits = upsample_logits(torch.from_numpy(cells)[None], 8)
     got = classify_pixels(torch.from_numpy(cells)[None], logits, torch.from_numpy(~mask)[None])
     assert got.dtype == torch.uint8
     expected = reference.class_map(logits[0].numpy(), cells, mask, ROAD)
@@ -43,9 +45,9 @@ def test_where_the_mask_is_false_the_next_best_class_of_the_cell_wins(seed):
 
 def test_a_mask_that_blocks_nothing_changes_nothing():
     cells = torch.randn(2, len(MAP_CLASSES), 2, 3)
-    logits = upsample_logits(cells)
+    logits = upsample_logits(cells, 8)
     nowhere = torch.zeros(2, 16, 24, dtype=torch.bool)
-    plain = classify_pixels(cells, logits, None)
+    plain = MASKS["none"](GraphConfig(), 8).class_map(cells, None)
     assert torch.equal(classify_pixels(cells, logits, nowhere), plain)
     assert torch.equal(plain.long(), logits.argmax(dim=1))
 
@@ -73,25 +75,28 @@ def test_a_huge_size_prediction_stays_finite():
 
 
 def test_road_score_is_the_probability_in_255_steps():
+    mask = MASKS["none"](GraphConfig(), 4)
     logits = torch.full((1, len(MAP_CLASSES), 1, 1), -50.0)
     logits[0, ROAD] = 50.0
-    assert road_score(logits).item() == 255
-    assert road_score(torch.zeros(1, len(MAP_CLASSES), 1, 1)).item() == round(
-        255 / len(MAP_CLASSES)
-    )
+    assert (mask.road_score(logits, None) == 255).all()
+    even = mask.road_score(torch.zeros(1, len(MAP_CLASSES), 1, 1), None)
+    assert even.shape == (1, 4, 4)
+    assert (even == round(255 / len(MAP_CLASSES))).all()
 
 
-@pytest.fixture(scope="module")
-def small():
+@pytest.fixture(scope="module", params=[4, 8], ids="map stride {}".format)
+def small(request):
     torch.manual_seed(0)
-    return MultiTaskModel(
-        ModelConfig(pretrained=False, backbone="resnet18", neck_channels=16)
-    ).eval()
+    config = ModelConfig(
+        pretrained=False, backbone="lean_resnet", neck_channels=16, map_stride=request.param
+    )
+    return MultiTaskModel(config).eval()
 
 
+@pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("size_hw", [(32, 32), (64, 96), (96, 160)], ids=str)
-def test_the_graph_keeps_its_contract_at_any_multiple_of_32(small, size_hw):
-    graph = InferenceGraph(small, GraphConfig(), EVALUATION_OUTPUTS)
+def test_the_graph_keeps_its_contract_at_any_multiple_of_32(small, size_hw, mask):
+    graph = InferenceGraph(small, GraphConfig(mask=mask), EVALUATION_OUTPUTS)
     with torch.no_grad():
         out = graph(torch.randint(0, 256, (2, *size_hw, 3), dtype=torch.uint8))
     height, width = size_hw
@@ -103,7 +108,7 @@ def test_the_graph_keeps_its_contract_at_any_multiple_of_32(small, size_hw):
         "class_map": ((2, height, width), torch.uint8),
         "road_score": ((2, height, width), torch.uint8),
         "class_map_unmasked": ((2, height, width), torch.uint8),
-        "box_mask": ((2, height, width), torch.uint8),
+        "road_score_masked": ((2, height, width), torch.uint8),
     }
     assert (out["scores"].diff(dim=1) <= 0).all(), "best first"
     assert (out["boxes_xyxy"] >= 0).all()

@@ -4,7 +4,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.models.mask import above_foot, box_foot
+from perception.core.labels import MAP_CLASSES, ROAD
+from perception.models.config import GraphConfig
+from perception.models.heads.detection import Boxes
+from perception.models.masks import MASKS
+from perception.models.masks.hard import above_foot, box_foot
+from perception.models.masks.soft import box_evidence
 from tests import reference
 
 TAU = 0.4
@@ -71,3 +76,58 @@ def test_road_may_win(box, score, free):
 def test_inside_and_above_a_box_road_cannot_win():
     mask = box_mask(torch.tensor([[[2.0, 3.0, 4.0, 5.0]]]), torch.tensor([[0.9]]), (8, 8), TAU)
     assert not mask[0, :6, 2:5].any()
+
+
+@given(found=some_boxes(), rows=st.integers(1, 6), columns=st.integers(1, 8))
+def test_the_evidence_of_boxes_is_their_weight_times_what_they_cover_of_a_cell(
+    found, rows, columns
+):
+    boxes, weights = found
+    if not len(boxes):
+        boxes, weights = np.zeros((1, 4), np.float32), np.zeros(1, np.float32)
+    got = box_evidence(
+        torch.from_numpy(boxes)[None], torch.from_numpy(weights)[None], (rows, columns), 4
+    )
+    expected = reference.box_evidence(boxes, weights, (rows, columns), 4)
+    np.testing.assert_allclose(got[0].numpy(), expected, atol=1e-5)
+
+
+def soft_map(road, score, class_id):
+    """The class map of a frame of 32x32 px that is road by `road` logits, with one box over its left half."""
+    cells = torch.zeros(1, len(MAP_CLASSES), 8, 8)
+    cells[:, ROAD] = road
+    boxes = Boxes(
+        torch.tensor([[[0.0, 0.0, 16.0, 32.0]]]),
+        torch.tensor([[score]]),
+        torch.tensor([[class_id]]),
+    )
+    config = GraphConfig(mask="soft", mask_threshold=0.1, mask_strength=(4.0, 0.0, 0.0))
+    return MASKS["soft"](config, 4).class_map(cells, boxes)[0] == ROAD
+
+
+@pytest.mark.parametrize(
+    ("road", "score", "class_id", "stays"),
+    [
+        pytest.param(1.0, 0.9, 0, False, id="unsure road in a sure vehicle"),
+        pytest.param(5.0, 0.9, 0, True, id="sure road in a sure vehicle"),
+        pytest.param(1.0, 0.2, 0, True, id="unsure road in an unsure vehicle"),
+        pytest.param(0.2, 0.09, 0, True, id="a box below the threshold"),
+        pytest.param(1.0, 0.9, 1, True, id="a class without strength"),
+    ],
+)
+def test_the_soft_mask_weighs_box_against_road(road, score, class_id, stays):
+    found = soft_map(road, score, class_id)
+    assert found[:, 20:].all()
+    assert found[:, :12].all() == stays
+    assert found[:, :12].any() == stays
+
+
+def test_many_boxes_on_one_spot_take_no_more_than_one_sure_box():
+    cells = torch.zeros(1, len(MAP_CLASSES), 8, 8)
+    cells[:, ROAD] = 4.5
+    boxes = Boxes(
+        torch.tensor([[[0.0, 0.0, 32.0, 32.0]]]).expand(1, 9, 4), torch.ones(1, 9),
+        torch.zeros(1, 9, dtype=torch.int32),
+    )  # fmt: skip
+    config = GraphConfig(mask="soft", mask_strength=(4.0, 0.0, 0.0))
+    assert (MASKS["soft"](config, 4).class_map(cells, boxes) == ROAD).all()

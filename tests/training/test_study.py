@@ -66,7 +66,7 @@ def tiny(tmp_path, monkeypatch):
 def test_every_shipped_study_compares_arms_of_equal_length(name):
     study = load_study(name)
     assert len({arm.steps for arm in study.arms}) == 1
-    assert {phase.data.crop_wh for arm in study.arms for phase in arm.phases} == {(256, 192)}
+    assert {phase.data.crop_wh for arm in study.arms for phase in arm.phases} <= {(256, 192)}
 
 
 @pytest.mark.timeout(180)
@@ -130,7 +130,9 @@ def test_a_study_that_was_cut_off_goes_on_and_ends_with_a_table(tiny, tmp_path, 
         pytest.param("steps = 2", "devices = 2", "one device, got devices = 2", id="several devices"),
         pytest.param('"in two"', '"short"', "arm 'short' is there twice", id="two arms of one name"),
         pytest.param('"in two"', '"../in two"', "it names a folder", id="arm that leaves the folder"),
-        pytest.param("[[arm.phase]]\nsteps = 1\n[[arm]]", "phase = []\n[[arm]]", "'short' has no phase", id="no phase"),
+        pytest.param("[[arm.phase]]\nsteps = 1\n[[arm]]", "phase = []\n[[arm]]", "arm 'short': expected one of", id="no phase"),
+        pytest.param("[[arm.phase]]\nsteps = 1\n[[arm]]", 'of = "in two"\n[[arm]]', "of = one of \\[\\] above", id="of an arm below"),
+        pytest.param("steps = 1\n[[arm]]", 'steps = 1\n[[arm]]\nof = "short"', "arm 'in two': expected one of", id="phases, and of another"),
         pytest.param("seeds = [0]", "seeds = []", "expected at least one of each", id="no seed"),
         pytest.param("seeds = [0]", "seedz = [0]", "unknown key 'seedz'; did you mean 'seeds'", id="key"),
         pytest.param("seeds = [0]", 'preset = "cascad"', "unknown preset 'cascad'", id="preset"),
@@ -146,7 +148,7 @@ def test_a_wrong_study_is_one_line(tiny, old, new, message):
 
 
 def test_an_unknown_study_names_the_shipped_ones():
-    with pytest.raises(ConfigError, match=r"unknown study 'rendred'; known: \['rendered'"):
+    with pytest.raises(ConfigError, match=r"unknown study 'rendred'; known: .*'rendered'"):
         load_study("rendred")
 
 
@@ -171,7 +173,7 @@ def make_run(hits, seed=0):
     counts[:, ROAD, 0] = 100 - np.array(hits)
     total = Confusion(counts.sum(axis=0), counts.sum(axis=0))
     figures = {**total.figures(range(len(MAP_CLASSES))), "ap50": 0.5}
-    return Run(seed=seed, figures={"set:val": figures}, counts={"set:val": counts})
+    return Run(seed, 1_500_000, {"set:val": figures}, {"set:val": counts})
 
 
 SCORING = ScoringConfig(
@@ -211,15 +213,44 @@ def test_the_interval_holds_the_difference_and_grows_with_the_block():
     assert widths[1] > 2 * widths[0]
 
 
+@pytest.mark.timeout(180)
+@pytest.mark.filterwarnings("default")
+def test_one_trained_network_is_scored_with_several_graphs(tiny, tmp_path):
+    again = (
+        '[[arm]]\nname = "no mask"\nof = "short"\ngraph.mask = "none"\n[[arm]]\nname = "boxes"\n'
+    )
+    study = tiny('[[arm]]\nname = "in two"\n', again)
+    arms = {arm.name: arm for arm in study.arms}
+    assert arms["no mask"].phases == arms["short"].phases
+    summary = run_study(study, tmp_path / "out")["arms"]
+    assert not (tmp_path / "out" / "no mask" / "seed-0" / "phase-1").exists()
+    assert summary["no mask"]["parameters"] == summary["short"]["parameters"] > 1e6
+    hard, none = (summary[n]["figures"][ROAD_IOU]["mean"] for n in ("short", "no mask"))
+    assert summary["no mask"]["figures"][ROAD_IOU]["difference"] == none - hard
+
+
+def test_what_an_arm_has_no_head_for_is_a_dash():
+    boxes = Run(
+        0, 1, {"set:val": {"ap50": 0.4}}, {"set:val": np.zeros((2, IDS, IDS + 1), np.int64)}
+    )
+    runs = {"first": [make_run([50, 50])], "boxes": [boxes]}
+    comparison = compare_arms(runs, dict.fromkeys(runs, 7), SCORING)
+    rows = {row[0]: row[1:] for row in figure_rows(comparison)}
+    assert rows["set:val/miou"][1] == "-"
+    assert rows["set:val/ap50"][1] == "0.400 (0.400 to 0.400)"
+    assert {row[0]: row[2] for row in difference_rows(comparison)}["set:val/road_iou"] == "-"
+
+
 def test_seeds_give_mean_and_range():
     runs = {"first": [make_run([50, 50]), make_run([70, 70], seed=1)]}
     comparison = compare_arms(runs, {"first": 7}, SCORING)
     entry = comparison["arms"]["first"]["figures"]["set:val/road_iou"]
     assert (entry["mean"], entry["min"], entry["max"]) == pytest.approx((0.6, 0.5, 0.7))
-    assert figure_rows(comparison)[:4] == [
+    assert figure_rows(comparison)[:5] == [
         ["figure", "first"],
         ["steps", "7"],
         ["seeds", "0 1"],
+        ["parameters, M", "1.50"],
         ["set:val/road_iou", "0.600 (0.500 to 0.700)"],
     ]
     assert difference_rows(comparison) == []
@@ -230,7 +261,7 @@ def test_frames_with_groups_count_for_the_road_but_not_for_classes():
     grouped = run.counts["set:val"].copy()
     grouped[2:, map_id("not_road"), 0] = 10
     grouped[2:, ROAD, ROAD] = 100
-    other = Run(seed=0, figures=run.figures, counts={"set:val": grouped})
+    other = Run(0, 1, run.figures, {"set:val": grouped})
     drawn = compare_arms({"first": [run], "other": [other]}, {"first": 1, "other": 1}, SCORING)
     figures = drawn["arms"]["other"]["figures"]
     assert figures["set:val/miou"]["interval"] is None, "some draw holds only frames with groups"

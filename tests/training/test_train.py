@@ -10,7 +10,8 @@ import torch
 
 from perception.core.errors import ConfigError
 from perception.training.config import TrainConfig, list_presets, load_train_config
-from perception.training.train import choose_precision, train
+from perception.training.hardware import choose_precision
+from perception.training.train import train
 from tests.training.factories import write_kitti_road
 
 SMALL = [

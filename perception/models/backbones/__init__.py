@@ -7,6 +7,7 @@ BACKBONES = Registry(
     "backbone",
     {
         "efficientnet_lite0": "perception.models.backbones.efficientnet_lite0:build",
+        "lean_resnet": "perception.models.backbones.lean_resnet:build",
         "mobilenetv3": "perception.models.backbones.mobilenetv3:build",
         "resnet18": "perception.models.backbones.resnet18:build",
     },

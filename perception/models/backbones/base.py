@@ -52,6 +52,6 @@ class Backbone(nn.Module):
             Maps ``float[N, C_i, H/s, W/s]`` for s = 8, 16, 32.
         """
         # numbers first, then axes: TensorRT moves no uint8
-        image = (frame.to(self.mean.dtype).permute(0, 3, 1, 2) - self.mean) / self.std
-        shallow, middle, deep = self.features(image)
+        image = frame.to(self.mean.dtype).permute(0, 3, 1, 2)
+        shallow, middle, deep = self.features((image - self.mean) / self.std)
         return shallow, middle, deep

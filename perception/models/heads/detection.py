@@ -51,6 +51,20 @@ class Cells(NamedTuple):
     strides: Tensor
 
 
+class Boxes(NamedTuple):
+    """K boxes of each frame, best first.
+
+    Attributes:
+        boxes_xyxy: ``float32[N, K, 4]``, px of the frame.
+        scores: ``float32[N, K]`` in [0, 1].
+        class_ids: ``int32[N, K]``.
+    """
+
+    boxes_xyxy: Tensor
+    scores: Tensor
+    class_ids: Tensor
+
+
 class DetectionHead(nn.Module):
     """Two shared convolution blocks, then one 1x1 convolution a stride.
 

@@ -14,5 +14,8 @@ DETECTION_LOSSES = Registry(
 # name -> class; an instance is called with (logits: Tensor, batch: Batch) and gives Terms
 SEGMENTATION_LOSSES = Registry(
     "segmentation loss",
-    {"cross_entropy": "perception.training.losses.cross_entropy:MarginalCrossEntropy"},
+    {
+        "balanced": "perception.training.losses.balanced:BalancedLoss",
+        "cross_entropy": "perception.training.losses.cross_entropy:MarginalCrossEntropy",
+    },
 )

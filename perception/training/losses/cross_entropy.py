@@ -24,13 +24,15 @@ class MarginalCrossEntropy(nn.Module):
         """Compare at frame size.
 
         Args:
-            logits: ``float[N, C, H/8, W/8]``.
+            logits: ``float[N, C, H/s, W/s]``.
             batch: labels; ``class_map`` holds classes, groups (from C on) and ignore.
 
         Returns:
             One term, ``segmentation``; zero where no pixel is labelled.
         """
-        log_p = F.log_softmax(upsample_logits(logits.float()), dim=1)
+        log_p = F.log_softmax(
+            upsample_logits(logits.float(), batch.class_map.shape[1] // logits.shape[2]), dim=1
+        )
         groups = [
             log_p[:, list(members)].logsumexp(dim=1, keepdim=True) for members in GROUPS.values()
         ]

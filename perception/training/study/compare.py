@@ -16,27 +16,34 @@ INTERVAL = (2.5, 97.5)  # percentiles: 95 %
 CLASSES = range(len(MAP_CLASSES))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """One scored run.
 
     Attributes:
         seed: it was trained with.
+        parameters: of the network.
         figures: of each ``"SET:SPLIT"``.
         counts: of each ``"SET:SPLIT"``, ``int64[F, label, prediction]`` of its frames.
     """
 
     seed: int
+    parameters: int
     figures: Mapping[str, Mapping[str, float]]
     counts: Mapping[str, Int64]
 
-    def value(self, figure: str) -> float:
-        """One figure by its ``"SET:SPLIT/FIGURE"``; raise `ConfigError` where the set's labels do not give it."""
+    def value(self, figure: str) -> float | None:
+        """One figure by its ``"SET:SPLIT/FIGURE"``; ``None`` where the network has no head for it."""
         key, _, name = figure.partition("/")
-        if name not in self.figures[key]:
-            known = sorted(self.figures[key])
-            raise ConfigError(f"scoring.figures: {key} has no figure {name!r}; known: {known}")
-        return self.figures[key][name]
+        return self.figures[key].get(name)
+
+
+def check_figure(figure: str, runs: Sequence[Run]) -> None:
+    """Raise `ConfigError` for a ``"SET:SPLIT/FIGURE"`` that no run gives."""
+    if all(run.value(figure) is None for run in runs):
+        key, _, name = figure.partition("/")
+        known = sorted({known for run in runs for known in run.figures[key]})
+        raise ConfigError(f"scoring.figures: {key} has no figure {name!r}; known: {known}")
 
 
 def compare_arms(
@@ -45,7 +52,7 @@ def compare_arms(
     """Mean and range of every chosen figure, and its difference to the first arm.
 
     Returns:
-        ``"arms"``: for each arm ``steps``, ``seeds`` and ``figures``; for each figure ``mean``, ``min``, ``max`` and
+        ``"arms"``: for each arm ``steps``, ``seeds``, ``parameters`` and ``figures``; for each figure ``mean``, ``min``, ``max`` and
         ``values`` over the seeds and, but for the first arm, ``difference`` of the means and ``interval``: its 95 %
         bootstrap interval, or ``None`` for a figure that is no sum over frames' pixels, such as average precision. Both
         arms are scored on the same drawn frames; the seeds are not drawn, so the interval tells nothing of how far other
@@ -60,20 +67,23 @@ def compare_arms(
     for arm, arm_runs in runs.items():
         figures: dict[str, Any] = {}
         for figure in scoring.figures:
-            values = [run.value(figure) for run in arm_runs]
+            values = [value for run in arm_runs if (value := run.value(figure)) is not None]
+            if not values:
+                continue
             entry: dict[str, Any] = {
                 "mean": float(np.mean(values)),
                 "min": min(values),
                 "max": max(values),
                 "values": values,
             }
-            if arm != first:
+            if arm != first and figure in arms[first]["figures"]:
                 entry["difference"] = entry["mean"] - arms[first]["figures"][figure]["mean"]
                 entry["interval"] = _interval(drawn[arm], drawn[first], figure)
             figures[figure] = entry
         arms[arm] = {
             "steps": steps[arm],
             "seeds": [run.seed for run in arm_runs],
+            "parameters": arm_runs[0].parameters,
             "figures": figures,
         }
     return {"arms": arms}

@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 from perception.core.config import Table, build_config, merge, read_toml
 from perception.core.errors import ConfigError
+from perception.models.config import GraphConfig
 from perception.training.config import TrainConfig, read_preset
 
 STUDIES_DIR = Path(__file__).parents[2] / "studies"
-ARM_NAME = re.compile(r"[\w][\w .-]*")  # it names a folder
+ARM_NAME = re.compile(r"[\w][\w ,.-]*")  # it names a folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class SplitConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringConfig:
-    """How a finished run is scored: once, in float32, with the box mask.
+    """How a finished run is scored: once, in float32, with the box mask of its arm.
 
     Attributes:
         sets: splits to score on; they need not be sets that anything trains on.
@@ -66,10 +67,16 @@ class ArmConfig:
     Attributes:
         name: names its folder too.
         phase: tables of a `TrainConfig`, only what differs from the study's ``train``.
+        of: instead of phases: the arm above whose trained networks are scored once more, with another `graph`.
+        checkpoint: instead of phases: of a run that is done; it is only scored.
+        graph: table of a `GraphConfig` that the network is scored with, on top of the one it was trained with.
     """
 
     name: str
-    phase: tuple[dict[str, Any], ...]
+    phase: tuple[dict[str, Any], ...] = ()
+    of: str = ""
+    checkpoint: str = ""
+    graph: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,17 +98,23 @@ class StudyConfig:
     arm: tuple[ArmConfig, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Arm:
     """One recipe, resolved.
 
     Attributes:
         name: names its folder too.
         phases: in their order; the seed and the weights that a later phase starts from come with the run.
+        trained_as: the arm whose folder holds the trained networks; its own name where it trains.
+        checkpoint: what is scored instead, or ``None``.
+        graph: table of the `GraphConfig` that the network is scored with, on top of the one it was trained with.
     """
 
     name: str
     phases: tuple[TrainConfig, ...]
+    trained_as: str
+    checkpoint: Path | None
+    graph: Table
 
     @property
     def steps(self) -> int:
@@ -149,24 +162,26 @@ def load_study(study: str) -> Study:
     config = build_config(StudyConfig, read_toml(path), origin)
     _check(config, origin)
     base = merge(read_preset(config.preset) if config.preset else {}, config.train)
-    arms = tuple(
-        Arm(
-            name=arm.name,
-            phases=tuple(
-                _resolve(base, table, f"{origin}: arm {arm.name!r}, phase {number}")
-                for number, table in enumerate(arm.phase, 1)
-            ),
+    arms: list[Arm] = []
+    for arm in config.arm:
+        where = f"{origin}: arm {arm.name!r}"
+        phases = tuple(
+            _resolve(base, table, f"{where}, phase {number}")
+            for number, table in enumerate(arm.phase, 1)
         )
-        for arm in config.arm
-    )
+        if arm.of:
+            phases = next(other.phases for other in arms if other.name == arm.of)
+        build_config(GraphConfig, arm.graph, where)
+        checkpoint = Path(arm.checkpoint) if arm.checkpoint else None
+        arms.append(Arm(arm.name, phases, arm.of or arm.name, checkpoint, arm.graph))
     if config.scoring.checkpoint == "best":
-        blind = [arm.name for arm in arms if not arm.phases[-1].val_every]
+        blind = [arm.name for arm in arms if arm.phases and not arm.phases[-1].val_every]
         if blind:
             raise ConfigError(
                 f"{origin}: scoring.checkpoint 'best': the last phase of {blind} has val_every = 0; "
                 "set checkpoint = 'last', or let it validate"
             )
-    return Study(name=path.stem, arms=arms, seeds=config.seeds, scoring=config.scoring)
+    return Study(name=path.stem, arms=tuple(arms), seeds=config.seeds, scoring=config.scoring)
 
 
 def phase_config(arm: Arm, number: int, seed: int, init: Path | None) -> TrainConfig:
@@ -195,10 +210,14 @@ def _check(config: StudyConfig, origin: str) -> None:
     for arm in config.arm:
         if not ARM_NAME.fullmatch(arm.name):
             raise ConfigError(
-                f"{origin}: arm {arm.name!r}: expected letters, digits, spaces, '.', '_' and '-': it names a folder"
+                f"{origin}: arm {arm.name!r}: expected letters, digits, spaces, ',', '.', '_' and '-': it names a folder"
             )
-        if not arm.phase:
-            raise ConfigError(f"{origin}: arm {arm.name!r} has no phase; add [[arm.phase]]")
+        trained = [other.name for other in config.arm[: names.index(arm.name)] if other.phase]
+        ways = [bool(arm.phase), bool(arm.of), bool(arm.checkpoint)]
+        if sum(ways) != 1 or (arm.of and arm.of not in trained):
+            raise ConfigError(
+                f"{origin}: arm {arm.name!r}: expected one of [[arm.phase]], checkpoint = a file, and of = one of {trained} above"
+            )
         tables = (config.train, *arm.phase)
         if any("seed" in table for table in tables):
             raise ConfigError(

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 NOTES = (
-    "Figures: mean over the seeds (lowest to highest seed), with the box mask.",
+    "Figures: mean over the seeds (lowest to highest seed), with the box mask of the arm; a dash where the network has no head for it.",
     "Differences: of the means, with the 95 % interval of a paired bootstrap over blocks of frames; it tells how sure the "
     "frames make the difference, not how far other seeds would be. Figures without an interval are no sums over pixels.",
 )
@@ -22,8 +22,9 @@ def figure_rows(comparison: Mapping[str, Any]) -> Rows:
         ["figure", *arms],
         ["steps", *(str(arm["steps"]) for arm in arms.values())],
         ["seeds", *(" ".join(map(str, arm["seeds"])) for arm in arms.values())],
+        ["parameters, M", *(f"{arm['parameters'] / 1e6:.2f}" for arm in arms.values())],
         *(
-            [figure, *(_text(arm["figures"][figure]) for arm in arms.values())]
+            [figure, *(_text(arm["figures"].get(figure)) for arm in arms.values())]
             for figure in _figures(comparison)
         ),
     ]
@@ -37,7 +38,7 @@ def difference_rows(comparison: Mapping[str, Any]) -> Rows:
     return [
         [f"difference to {first}", "", *others],
         *(
-            [figure, "", *(_difference(comparison["arms"][arm]["figures"][figure]) for arm in others)]
+            [figure, "", *(_difference(comparison["arms"][arm]["figures"].get(figure)) for arm in others)]
             for figure in _figures(comparison)
         ),
     ]  # fmt: skip
@@ -65,7 +66,8 @@ def write_markdown(path: Path, title: str, comparison: Mapping[str, Any]) -> Non
 
 
 def _figures(comparison: Mapping[str, Any]) -> list[str]:
-    return list(next(iter(comparison["arms"].values()))["figures"])
+    """In the order in which the arms have them."""
+    return list(dict.fromkeys(f for arm in comparison["arms"].values() for f in arm["figures"]))
 
 
 def _markdown(rows: Rows) -> str:
@@ -74,11 +76,15 @@ def _markdown(rows: Rows) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _text(entry: Mapping[str, Any]) -> str:
+def _text(entry: Mapping[str, Any] | None) -> str:
+    if entry is None:
+        return "-"
     return f"{entry['mean']:.3f} ({entry['min']:.3f} to {entry['max']:.3f})"
 
 
-def _difference(entry: Mapping[str, Any]) -> str:
+def _difference(entry: Mapping[str, Any] | None) -> str:
+    if entry is None or "difference" not in entry:
+        return "-"
     text = f"{entry['difference']:+.3f}"
     if entry["interval"] is None:
         return text

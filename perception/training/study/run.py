@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from perception.core.config import Table, dump_config
+from perception.core.config import Table, build_config, dump_config, merge
 from perception.core.errors import ConfigError
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
-from perception.core.manifest import EVALUATION_OUTPUTS
+from perception.core.manifest import EVALUATION_OUTPUTS, sha256
 from perception.core.types import Int64
 from perception.datasets import Dataset, open_dataset
 from perception.metrics.evaluator import Evaluator
 from perception.metrics.segmentation import Confusion
+from perception.models.config import GraphConfig
 from perception.models.graph import InferenceGraph
 from perception.models.weights import build_network
 from perception.training.checkpoint import read_checkpoint
 from perception.training.inference import run_on_sample
-from perception.training.study.compare import Run, compare_arms
+from perception.training.study.compare import Run, check_figure, compare_arms
 from perception.training.study.config import Arm, ScoringConfig, Study, phase_config
 from perception.training.study.report import write_markdown
 from perception.training.train import BEST_FILE, LAST_FILE, train
@@ -57,12 +58,10 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
         for arm in study.arms:
             number = 1 + sum(map(len, runs.values()))
             logger.info("run %d of %d: %s, seed %d", number, total, arm.name, seed)
-            run = _run(arm, seed, study.scoring, folder / arm.name)
-            for figure in study.scoring.figures:
-                run.value(
-                    figure
-                )  # a figure that is not there is known after the first run, not after all
-            runs[arm.name].append(run)
+            runs[arm.name].append(_run(arm, seed, study.scoring, folder))
+        # what no arm gives is known after the first round, not after all
+        for figure in study.scoring.figures:
+            check_figure(figure, [found[0] for found in runs.values()])
     steps = {arm.name: arm.steps for arm in study.arms}
     comparison = compare_arms(runs, steps, study.scoring)
     table = folder / "table.md"
@@ -98,9 +97,15 @@ def _check_inputs(study: Study) -> None:
     """Open everything once, so that what is missing is known before hours of training."""
     wanted = {(entry.name, entry.split) for entry in study.scoring.sets}
     for arm in study.arms:
-        init = arm.phases[0].init
-        if init and not Path(init).is_file():
-            raise ConfigError(f"arm {arm.name!r}: init: {init}: no such file")
+        needed: dict[str, str | Path | None] = {"checkpoint": arm.checkpoint}
+        if arm.phases:
+            needed |= {
+                "init": arm.phases[0].init,
+                "pretrain.weights": arm.phases[0].pretrain.weights,
+            }
+        for key, path in needed.items():
+            if path and not Path(path).is_file():
+                raise ConfigError(f"arm {arm.name!r}: {key}: {path}: no such file")
         for phase in arm.phases:
             names = [entry.name for entry in phase.data.sets]
             wanted |= {(name, "train") for name in names}
@@ -110,13 +115,15 @@ def _check_inputs(study: Study) -> None:
         open_dataset(name, split)
 
 
-def _run(arm: Arm, seed: int, scoring: ScoringConfig, arm_folder: Path) -> Run:
+def _run(arm: Arm, seed: int, scoring: ScoringConfig, study_folder: Path) -> Run:
     """One run, from where it stands."""
-    folder = arm_folder / f"seed-{seed}"
+    folder = study_folder / arm.name / f"seed-{seed}"
     phases = [dump_config(phase_config(arm, i, seed, None)) for i in range(len(arm.phases))]
     # what is scored, and how; what is only shown or drawn afterwards may change
     scored: Table = {
         "phases": phases,
+        "graph": arm.graph,
+        "weights": sha256(arm.checkpoint) if arm.checkpoint else None,
         "sets": dump_config(scoring)["sets"],
         "checkpoint": scoring.checkpoint,
         "scale": scoring.scale,
@@ -124,12 +131,17 @@ def _run(arm: Arm, seed: int, scoring: ScoringConfig, arm_folder: Path) -> Run:
     result = folder / RESULT_FILE
     stored = _read_json(result) if (folder / COUNTS_FILE).is_file() else None
     if stored is None or any(stored.get(key) != value for key, value in scored.items()):
-        checkpoint = _train(arm, seed, folder)
-        figures = _score_checkpoint(checkpoint, scoring, folder / COUNTS_FILE)
+        name = BEST_FILE if scoring.checkpoint == "best" else LAST_FILE
+        trained = arm.checkpoint or (
+            _train(arm, seed, study_folder / arm.trained_as / f"seed-{seed}") / name
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        parameters, figures = _score_checkpoint(trained, arm, scoring, folder / COUNTS_FILE)
         stored = {
             "arm": arm.name,
             "seed": seed,
             "steps": arm.steps,
+            "parameters": parameters,
             "figures": figures,
             **scored,
             "versions": {name: version(name) for name in ("perception", "torch")},
@@ -137,7 +149,7 @@ def _run(arm: Arm, seed: int, scoring: ScoringConfig, arm_folder: Path) -> Run:
         _write_json(result, stored)
     with np.load(folder / COUNTS_FILE) as arrays:
         counts = {key: arrays[key] for key in arrays.files}
-    return Run(seed=seed, figures=stored["figures"], counts=counts)
+    return Run(seed, stored["parameters"], stored["figures"], counts)
 
 
 def _train(arm: Arm, seed: int, folder: Path) -> Path:
@@ -162,14 +174,18 @@ def _train(arm: Arm, seed: int, folder: Path) -> Path:
 
 
 def _score_checkpoint(
-    folder: Path, scoring: ScoringConfig, counts_file: Path
-) -> dict[str, dict[str, float]]:
-    """Score the checkpoint of a training folder on every split; the pixel counts go into a file."""
-    path = folder / (BEST_FILE if scoring.checkpoint == "best" else LAST_FILE)
+    path: Path, arm: Arm, scoring: ScoringConfig, counts_file: Path
+) -> tuple[int, dict[str, dict[str, float]]]:
+    """Score a checkpoint on every split; the pixel counts go into a file.
+
+    Returns:
+        Parameters of the network, and the figures of each split.
+    """
     config, weights = read_checkpoint(path)
-    graph = InferenceGraph(
-        build_network(config.model, weights), config.graph, EVALUATION_OUTPUTS
-    ).eval()
+    network = build_network(config.model, weights)
+    table = merge(dump_config(config.graph), arm.graph)
+    extras = EVALUATION_OUTPUTS if config.model.has_segmentation else ()
+    graph = InferenceGraph(network, build_config(GraphConfig, table, "graph"), extras).eval()
     if config.accelerator in {"auto", "gpu", "cuda"} and torch.cuda.is_available():
         graph = graph.to("cuda")
     figures: dict[str, dict[str, float]] = {}
@@ -180,7 +196,7 @@ def _score_checkpoint(
             graph, open_dataset(entry.name, entry.split), scoring.scale
         )
     np.savez_compressed(counts_file, **counts)  # type: ignore[arg-type]  # arrays by name
-    return figures
+    return sum(p.numel() for p in network.parameters()), figures
 
 
 def _read_json(path: Path) -> Table | None:

@@ -1,0 +1,33 @@
+"""The class map without a mask, and the contract of the masks beside it."""
+
+import torch
+from torch import Tensor
+
+from perception.core.labels import ROAD
+from perception.models.config import GraphConfig
+from perception.models.heads.detection import Boxes
+from perception.models.heads.segmentation import upsample_logits
+
+
+class NoMask:
+    """Every pixel takes the class of its highest score. The other forms start from this one.
+
+    Args:
+        config: thresholds.
+        stride: px of a cell of the class scores.
+    """
+
+    def __init__(self, config: GraphConfig, stride: int) -> None:
+        self.config = config
+        self.stride = stride
+
+    def class_map(self, cells: Tensor, boxes: Boxes | None) -> Tensor:
+        """``float[N, C, H/s, W/s]`` logits -> ``uint8[N, H, W]`` classes."""
+        del boxes
+        return upsample_logits(cells, self.stride).argmax(dim=1).to(torch.uint8)
+
+    def road_score(self, cells: Tensor, boxes: Boxes | None) -> Tensor:
+        """``float[N, C, H/s, W/s]`` logits -> ``uint8[N, H, W]``, 255 x the probability of road."""
+        del boxes
+        p = upsample_logits(cells, self.stride).softmax(dim=1)
+        return (p[:, ROAD] * 255.0).round().to(torch.uint8)

@@ -1,0 +1,24 @@
+"""What the training device can do."""
+
+from typing import Any
+
+import torch
+
+from perception.core.errors import ConfigError
+
+
+def choose_precision(asked: str) -> Any:  # noqa: ANN401 (Lightning's literal)
+    """Lightning's name of a precision; ``auto`` is bfloat16 where the device computes in it.
+
+    Raises:
+        ConfigError: bfloat16 was asked for and the device emulates it.
+    """
+    if torch.cuda.is_available():
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 (no public name)
+    if asked == "bf16" and not able:
+        raise ConfigError(
+            "precision 'bf16': this device has no bfloat16 arithmetic; set precision=fp32"
+        )
+    return "bf16-mixed" if asked == "bf16" or (asked == "auto" and able) else "32-true"

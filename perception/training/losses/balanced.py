@@ -1,0 +1,89 @@
+"""Cross entropy in which rare classes weigh more, and an overlap term, for maps of which thin things are a part."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from perception.core.labels import GROUPS, IGNORE, MAP_CLASSES
+from perception.models.heads.segmentation import upsample_logits
+from perception.training.losses.base import Batch, Terms
+
+
+class BalancedLoss(nn.Module):
+    """Marginal cross entropy with class weights, plus one minus the soft Jaccard index.
+
+    Both are taken on every second pixel of every second row, whose offset is drawn anew each step: a quarter of the work on
+    the largest arrays of a training step, and over steps every pixel counts.
+
+    The weight of class c is ``max(1, (common / share_c) ** power)``, its share being counted while training. So what is common keeps weight
+    1 and no border between two common classes moves. A group's pixels weigh 1.
+
+    Source:
+        Rahman, Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation", ISVC 2016, equation 3: the soft
+        Jaccard index. Differs from it: over the batch instead of an image, mean over the classes that the batch labels; pixels labelled with a
+        group count for the classes that are not in it: they are known to be absent. Marginal cross entropy: see
+        `perception.training.losses.cross_entropy`.
+
+    Args:
+        common: share of the pixels from which on a class weighs 1.
+        power: how strongly rarer ones are raised.
+        overlap: weight of the Jaccard term.
+    """
+
+    share: Tensor
+
+    def __init__(self, common: float = 0.03, power: float = 0.5, overlap: float = 0.5) -> None:
+        super().__init__()
+        self.common, self.power, self.overlap = common, power, overlap
+        self.register_buffer("share", torch.full((len(MAP_CLASSES),), 1.0 / len(MAP_CLASSES)))
+
+    def forward(self, logits: Tensor, batch: Batch) -> Terms:
+        """Compare at half the frame's size.
+
+        Args:
+            logits: ``float[N, C, H/s, W/s]``.
+            batch: labels; ``class_map`` holds classes, groups (from C on) and ignore.
+
+        Returns:
+            Terms ``segmentation`` and ``overlap``; zero where no pixel is labelled.
+        """
+        factor = batch.class_map.shape[1] // logits.shape[2]
+        row, column = torch.randint(2, (2,)).tolist()
+        target = batch.class_map[:, row::2, column::2].long()
+        log_p = F.log_softmax(upsample_logits(logits.float(), factor // 2), dim=1)
+        groups = [log_p[:, list(g)].logsumexp(dim=1, keepdim=True) for g in GROUPS.values()]
+        picked = torch.cat((log_p, *groups), dim=1)
+        weights = self._weights(target)
+        total = F.nll_loss(picked, target, weights, ignore_index=IGNORE, reduction="sum")
+        mass = torch.cat((weights, weights.new_zeros(1)))[target.clamp(max=len(weights))].sum()
+        return {
+            "segmentation": total / mass.clamp(min=1.0),
+            "overlap": self.overlap * self._miss(log_p.exp(), target),
+        }
+
+    @torch.no_grad()
+    def _weights(self, target: Tensor) -> Tensor:
+        """``float[C + groups]``; takes the batch into the count first."""
+        classes = len(MAP_CLASSES)
+        counts = torch.bincount(target[target < classes], minlength=classes).float()
+        if self.training and counts.sum() > 0:
+            self.share.lerp_(counts / counts.sum(), 0.01)
+        rare = (self.common / self.share.clamp(min=1e-4)).pow(self.power).clamp(min=1.0)
+        return torch.cat((rare, rare.new_ones(len(GROUPS))))
+
+    def _miss(self, p: Tensor, target: Tensor) -> Tensor:
+        """One minus the mean soft Jaccard index of the classes that are labelled."""
+        classes = p.shape[1]
+        single = target < classes
+        own = p.gather(1, target.clamp(max=classes - 1).unsqueeze(1)).squeeze(1)
+        both = p.new_zeros(classes).index_add(0, target[single], own[single])
+        labelled = torch.bincount(target[single], minlength=classes)
+        claimed = (p * single.unsqueeze(1)).sum(dim=(0, 2, 3))
+        for group, members in enumerate(GROUPS.values(), start=classes):
+            absent = [c for c in range(classes) if c not in members]
+            there = (target == group).unsqueeze(1)
+            wrong = (p[:, absent] * there).sum(dim=(0, 2, 3))
+            claimed = claimed.index_add(0, torch.tensor(absent, device=p.device), wrong)
+        jaccard = (both + 1.0) / (claimed + labelled - both + 1.0)
+        seen = labelled > 0
+        return (1.0 - jaccard)[seen].sum() / seen.sum().clamp(min=1)

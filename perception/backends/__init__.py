@@ -30,7 +30,7 @@ def open_backend(
         name: of the backend, in `BACKENDS`.
         engine: checked engine folder.
         size_wh: width and height of the input, px, multiples of 32.
-        precision: ``"fp32"``, or ``"bf16"`` where backend and CPU have it.
+        precision: ``"fp32"``, ``"int8"`` where the engine has such a graph, or ``"bf16"`` where backend and CPU have it.
         threads: of the inference; ``None`` is every core that this process may use.
 
     Raises:

@@ -19,7 +19,7 @@ class Backend(Closing):
     Attributes:
         name: registry name.
         device: what it runs on, for reports.
-        precision: ``"fp32"`` or ``"bf16"``, what was asked for and is in force.
+        precision: ``"fp32"``, ``"bf16"`` or ``"int8"``, what was asked for and is in force.
         inputs, outputs: names, dtypes and shapes, every axis fixed.
     """
 

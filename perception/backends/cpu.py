@@ -12,12 +12,30 @@ from perception.core.manifest import Engine, TensorSpec
 @cache
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """Model of the processor for reports; on boards that do not tell it, the architecture."""
+    return _entry(cpuinfo, "model name") or platform.processor() or platform.machine()
+
+
+@cache
+def int8_sums_overflow(cpuinfo: Path = Path("/proc/cpuinfo"), machine: str = "") -> bool:
+    """Whether this CPU adds products of uint8 and int8 in 16 bits, which overflow: x86 that does not say it has VNNI.
+
+    Args:
+        cpuinfo: where Linux tells the abilities of the processor.
+        machine: its architecture; empty: this machine's.
+    """
+    flags = _entry(cpuinfo, "flags").split()
+    x86 = (machine or platform.machine()).lower() in {"x86_64", "amd64"}
+    return x86 and not {"avx512_vnni", "avx_vnni"} & set(flags)
+
+
+def _entry(cpuinfo: Path, wanted: str) -> str:
+    """The first entry of a name; empty where the file lacks it."""
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
             key, _, value = line.partition(":")
-            if key.strip().lower() == "model name":
+            if key.strip().lower() == wanted:
                 return value.strip()
-    return platform.processor() or platform.machine()
+    return ""
 
 
 def check_graph(

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, in float32 or, where asked for and the CPU has it, bfloat16."""
+"""OpenVINO on the CPU, in float32, with convolutions in 8 bits, or, where asked for and the CPU has it, in bfloat16."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.backends.base import Backend, Tensors
-from perception.backends.cpu import check_graph, cpu_name
+from perception.backends.cpu import check_graph, cpu_name, int8_sums_overflow
 from perception.core.errors import ConfigError, EngineError
 from perception.core.manifest import GRAPH_INPUT, Engine, TensorSpec
 from perception.core.process import usable_cores
@@ -19,7 +19,8 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # 
 
 import openvino  # noqa: E402 (after the line above)
 
-PRECISIONS = {"fp32": "f32", "bf16": "bf16"}  # ours -> OpenVINO's
+# ours -> what OpenVINO computes in where the graph does not say 8 bits; left to itself it would take bf16 there
+PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class OpenVinoBackend(Backend):
@@ -28,7 +29,7 @@ class OpenVinoBackend(Backend):
     Args:
         engine: checked engine folder.
         size_wh: width and height of the input, px.
-        precision: ``"fp32"`` or ``"bf16"``.
+        precision: ``"fp32"``, ``"bf16"`` or ``"int8"``.
         threads: of the inference; ``None`` is every core.
     """
 
@@ -47,14 +48,15 @@ class OpenVinoBackend(Backend):
         self.precision = precision
         self.device = cpu_name()
         width, height = size_wh
+        path = engine.graph_path(precision)
         try:
-            model = core.read_model(engine.onnx_path)
+            model = core.read_model(path)
             model.reshape({GRAPH_INPUT: [1, height, width, 3]})
             compiled = core.compile_model(model, "CPU", _config(precision, threads))
         except (RuntimeError, TypeError, ValueError) as error:
             reason = _reason(error)
             raise EngineError(
-                f"{engine.onnx_path}: OpenVINO {openvino.__version__.split('-')[0]} cannot load it: {reason}"
+                f"{path}: OpenVINO {openvino.__version__.split('-')[0]} cannot load it: {reason}"
             ) from error
         self.inputs, self.outputs = check_graph(
             engine, _specs(compiled.inputs), _specs(compiled.outputs)
@@ -75,10 +77,15 @@ def _check_precision(core: openvino.Core, precision: str) -> None:
         raise ConfigError(
             f"backend 'openvino': expected a precision of {sorted(PRECISIONS)}, got {precision!r}"
         )
+    if precision == "int8" and int8_sums_overflow():
+        raise ConfigError(
+            f"backend 'openvino': {cpu_name()} has no VNNI, without which int8 sums overflow; "
+            "use the backend 'onnxruntime', which computes them otherwise, or precision 'fp32'"
+        )
     abilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and "BF16" not in abilities:
         raise ConfigError(
-            f"backend 'openvino': {cpu_name()} has no bf16 (it has {sorted(abilities)}); use precision 'fp32'"
+            f"backend 'openvino': {cpu_name()} has no bf16 (it has {sorted(abilities)}); use precision 'fp32' or 'int8'"
         )
 
 

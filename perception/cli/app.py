@@ -21,6 +21,7 @@ from perception.cli.options import (
     close,
     parse_data,
 )
+from perception.cli.quantize import quantize
 from perception.cli.render import render_app
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.add_typer(bench_app, name="bench")
 app.add_typer(render_app, name="render")
+app.command()(quantize)
 
 
 def show_version(asked: bool) -> None:
@@ -139,12 +141,19 @@ def study(
     """Train several recipes with several seeds, score all alike and compare them; what is finished is not done again."""
     from rich.console import Console
 
+    from perception.export.forward_times import draw_pareto, time_arms
     from perception.training.study.config import load_study
-    from perception.training.study.report import rich_table
+    from perception.training.study.report import rich_table, write_markdown
     from perception.training.study.run import run_study
 
     loaded = load_study(study)
-    summary = run_study(loaded, out or Path("runs") / loaded.name)
+    folder = out or Path("runs") / loaded.name
+    summary = run_study(loaded, folder)
+    if loaded.scoring.forward_size:
+        for name, times in time_arms(loaded, pairs=60).items():
+            summary["arms"][name]["forward"] = times
+        write_markdown(folder / "table.md", loaded.name, summary)
+        draw_pareto(folder / "pareto.png", summary["arms"])
     Console(stderr=True).print(rich_table(loaded.name, summary))
     close(summary)
 
@@ -196,24 +205,46 @@ def evaluate(
     precision: PrecisionOption = "fp32",
     size: SizeOption = "",
     limit: Annotated[int | None, typer.Option(help="frames of each set, spread evenly")] = None,
+    worst: Annotated[
+        int | None,
+        typer.Option(
+            help="draw so many frames of each set, those of the largest sum of 1 - road IoU and the share of missed boxes; "
+            "needs --pictures"
+        ),
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder for the drawn frames; most data sets may not be passed on: for looking at, not for publishing"
+        ),
+    ] = None,
 ) -> None:
-    """Score an engine on labelled data, with and without the box mask."""
+    """Score an engine on labelled data, with and without the box mask; with 95 % intervals, and pictures of failures."""
     from rich.console import Console
 
     from perception.backends import DEFAULT_BACKEND
+    from perception.core.errors import ConfigError
     from perception.core.manifest import load_engine
     from perception.export.variants import evaluation_variant
-    from perception.runtime.evaluate import evaluate as evaluate_engine
-    from perception.runtime.evaluate import figures_table
+    from perception.runtime.evaluation.evaluate import evaluate as evaluate_engine
+    from perception.runtime.evaluation.failures import FailurePictures
+    from perception.runtime.evaluation.table import figures_table
 
-    variant = evaluation_variant(load_engine(engine))
+    if (worst is None) != (pictures is None):
+        raise ConfigError("--worst N and --pictures DIR go together; give both, or neither")
+    splits = parse_data(data)  # before the export of a variant, which takes a while
+    loaded = load_engine(engine)
+    drawn = None
+    if worst is not None and pictures is not None:
+        drawn = FailurePictures(loaded.manifest, worst, pictures)
     summary = evaluate_engine(
-        variant,
-        parse_data(data),
+        evaluation_variant(loaded),
+        splits,
         backend or DEFAULT_BACKEND,
         precision,
         size=size or None,
         limit=limit,
+        pictures=drawn,
     )
     summary["engine"] = engine
     Console(stderr=True).print(figures_table(summary))
@@ -230,7 +261,7 @@ def verify(
     from perception.backends import BACKENDS
     from perception.core.manifest import load_engine
     from perception.export.parity import verify as verify_engine
-    from perception.runtime.evaluate import spread_frames
+    from perception.runtime.evaluation.frames import spread_frames
 
     runners = [(name, "fp32") for name in BACKENDS] + [("openvino", "bf16")]
     close(verify_engine(load_engine(engine), spread_frames(parse_data(data), frames), runners))

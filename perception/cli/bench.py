@@ -1,6 +1,6 @@
 """The commands of ``perception bench``."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from perception.cli.options import (
     ThreadsOption,
     close,
 )
+
+if TYPE_CHECKING:
+    from perception.backends.base import Backend
 
 bench_app = typer.Typer(help="Time an engine and the loop around it.", no_args_is_help=True)
 
@@ -91,6 +94,7 @@ def bench_reference(
     """The forward pass in units of torchvision's ResNet-18 with a feature pyramid of 96 channels and no heads, in turn."""
     from perception.backends import DEFAULT_BACKEND
     from perception.core.manifest import load_engine
+    from perception.export.forward_times import as_ratio
     from perception.export.reference import reference_engine
     from perception.export.variants import CACHE_DIR, untrained_engine
     from perception.runtime.compare import compare_engines
@@ -122,9 +126,7 @@ def bench_reference(
             "n": found.n,
             "engine_ms": found.first_ms,
             "reference_ms": found.second_ms,
-            "ratio": 1 + found.share,
-            "ratio_low": 1 + found.share_low,
-            "ratio_high": 1 + found.share_high,
+            **as_ratio(found),
         }
     )
 
@@ -158,4 +160,48 @@ def bench_mask(
     )
     close(
         {"bench": "mask", "engine": engine, "size": size, "precision": precision, **asdict(result)}
+    )
+
+
+@bench_app.command("precision")
+def bench_precision(
+    engine: EngineOption = ENGINE,
+    first: Annotated[str, typer.Option(help="BACKEND:PRECISION")] = "onnxruntime:int8",
+    second: Annotated[str, typer.Option(help="BACKEND:PRECISION")] = "onnxruntime:fp32",
+    size: SizeOption = "640x384",
+    pairs: Annotated[int, typer.Option(help="forward passes of each")] = 60,
+    threads: ThreadsOption = None,
+) -> None:
+    """The forward pass of one engine in two backends or precisions, in turn."""
+    from dataclasses import asdict
+
+    import numpy as np
+
+    from perception.backends import open_backend
+    from perception.core.errors import ConfigError
+    from perception.core.geometry import parse_size
+    from perception.core.manifest import GRAPH_INPUT, load_engine
+    from perception.runtime.compare import compare
+
+    def opening(text: str) -> "Backend":
+        backend, colon, precision = text.partition(":")
+        if not colon:
+            raise ConfigError(f"{text!r}: expected BACKEND:PRECISION, for example openvino:bf16")
+        return open_backend(backend, loaded, (width, height), precision=precision, threads=threads)
+
+    loaded = load_engine(engine)
+    width, height = parse_size(size)
+    frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    feeds = {GRAPH_INPUT: frame}
+    with opening(first) as one, opening(second) as other:
+        result = compare(lambda: one.infer(feeds), lambda: other.infer(feeds), pairs)
+    close(
+        {
+            "bench": "precision",
+            "engine": loaded.manifest.name,
+            "first": first,
+            "second": second,
+            "size": size,
+            **asdict(result),
+        }
     )

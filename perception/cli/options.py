@@ -12,7 +12,11 @@ ENGINE = DEFAULT_ENGINE
 EngineOption = Annotated[str, typer.Option("--engine", help="a name under engines/, or a folder")]
 BackendOption = Annotated[str, typer.Option("--backend", help="onnxruntime or openvino")]
 PrecisionOption = Annotated[
-    str, typer.Option("--precision", help="fp32, or bf16 where the backend has it")
+    str,
+    typer.Option(
+        "--precision",
+        help="fp32; int8 where the engine has such a graph; bf16 with openvino where the CPU has it",
+    ),
 ]
 SizeOption = Annotated[
     str, typer.Option("--size", help="of the engine input, WIDTHxHEIGHT; empty: as the frames need")

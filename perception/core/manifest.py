@@ -16,6 +16,7 @@ ENGINES_DIR = Path(__file__).parents[2] / "engines"
 DEFAULT_ENGINE = "road-lite0"
 
 ONNX_FILE = "model.onnx"
+INT8_FILE = "model.int8.onnx"  # of the same network, its convolutions in 8 bits
 WEIGHTS_FILE = "weights.safetensors"
 MANIFEST_FILE = "manifest.json"
 
@@ -54,6 +55,7 @@ class EngineManifest:
         score_threshold: boxes below it are not shown, in [0, 1].
         max_pixels: frames with more pixels are scaled down to this many unless a size is asked for.
         onnx_sha256, weights_sha256: of the files beside the manifest.
+        int8_sha256: of ``model.int8.onnx`` beside the manifest; empty where there is none.
         task: ``detection | segmentation | parallel | cascade``, or ``features`` for a network without heads, which is only timed.
         trained_on: data sets, with their licences.
         versions: package -> version that made the files.
@@ -77,6 +79,7 @@ class EngineManifest:
     trained_on: tuple[str, ...]
     versions: Mapping[str, str]
     created: str
+    int8_sha256: str = ""
     precision: str = "fp32"
     channel_order: str = CHANNEL_ORDER
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -119,6 +122,23 @@ class Engine:
         """The checked ONNX file."""
         return self.folder / ONNX_FILE
 
+    def graph_path(self, precision: str) -> Path:
+        """The file that a backend opens for a precision: for ``"int8"`` a graph of its own, checked here.
+
+        Raises:
+            EngineError: the engine has no INT8 graph, or the file is not the one that the manifest names.
+        """
+        if precision != "int8":
+            return self.onnx_path
+        path = self.folder / INT8_FILE
+        way_out = f"make it with: perception quantize --engine {self.manifest.name}"
+        if not self.manifest.int8_sha256:
+            raise EngineError(f"engine {self.manifest.name!r} has no INT8 graph; {way_out}")
+        if not path.is_file():
+            raise EngineError(f"{path}: no such file; {way_out}")
+        _check_hash(path, self.manifest.int8_sha256, way_out)
+        return path
+
     @property
     def weights_path(self) -> Path:
         """The float16 weights from which torch starts again."""
@@ -160,10 +180,14 @@ def load_engine(name_or_path: str | Path) -> Engine:
     onnx_path = folder / ONNX_FILE
     if not onnx_path.is_file():
         raise EngineError(f"{onnx_path}: no such file; export the engine again")
-    got = sha256(onnx_path)
-    if got != manifest.onnx_sha256:
-        raise EngineError(
-            f"{onnx_path}: not the file the manifest names: expected sha256 {manifest.onnx_sha256[:12]}..., "
-            f"got {got[:12]}...; it is truncated or of another model: restore it or export again"
-        )
+    _check_hash(onnx_path, manifest.onnx_sha256, "restore it or export again")
     return Engine(folder, manifest)
+
+
+def _check_hash(path: Path, expected: str, way_out: str) -> None:
+    got = sha256(path)
+    if got != expected:
+        raise EngineError(
+            f"{path}: not the file the manifest names: expected sha256 {expected[:12]}..., "
+            f"got {got[:12]}...; it is truncated or of another model: {way_out}"
+        )

@@ -24,17 +24,22 @@ class BoxLabels:
         class_ids: ``int64[K]``, index into `perception.core.labels.BOX_CLASSES`.
         boxed_classes: ids of the classes that this set boxes; the others are neither trained nor scored.
         unjudged: ``bool[H, W]``, where objects may stand that nobody boxed: neither trained nor scored there.
+        distances_m: ``float32[K]``, metres ahead of the camera, NaN where unknown; ``None``: the set does not tell.
     """
 
     boxes_xyxy: Float32
     class_ids: Int64
     boxed_classes: tuple[int, ...]
     unjudged: Bool
+    distances_m: Float32 | None = None
 
     def __post_init__(self) -> None:
         check_array("BoxLabels.boxes_xyxy", self.boxes_xyxy, np.float32, (None, 4))
         check_array("BoxLabels.class_ids", self.class_ids, np.int64, (len(self.boxes_xyxy),))
         check_array("BoxLabels.unjudged", self.unjudged, np.bool_, (None, None))
+        if self.distances_m is not None:
+            shape = (len(self.boxes_xyxy),)
+            check_array("BoxLabels.distances_m", self.distances_m, np.float32, shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,7 @@ from perception.datasets.kitti_calib import nominal_camera
 EVERY = (
     5  # each fifth frame is validation: KITTI shuffled this set, so neighbours are not of one drive
 )
+LOCATION_Z = 12  # place, behind the type, of the metres from the camera along its axis
 
 
 class KittiObject(Dataset):
@@ -59,6 +60,7 @@ class KittiObject(Dataset):
         unjudged = np.zeros(shape, np.bool_)
         boxes: list[list[float]] = []
         ids: list[int] = []
+        distances: list[float] = []
         try:
             for line in path.read_text(encoding="utf-8").splitlines():
                 kind, *numbers = line.split()
@@ -70,11 +72,13 @@ class KittiObject(Dataset):
                 else:
                     boxes.append([x1, y1, x2, y2])
                     ids.append(BOX_CLASSES.index(target))
-        except (OSError, ValueError, KeyError) as error:
+                    distances.append(float(numbers[LOCATION_Z]))
+        except (OSError, ValueError, KeyError, IndexError) as error:
             raise InputError(f"{path}: not a KITTI label file: {error!r}") from error
         return BoxLabels(
             boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
             class_ids=np.array(ids, np.int64),
             boxed_classes=self._mapping.boxed_classes,
             unjudged=unjudged,
+            distances_m=np.array(distances, np.float32),
         )

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from perception.backends import open_backend
+from perception.backends import BACKENDS, open_backend
 from perception.backends.base import Backend, Tensors
 from perception.core.errors import EngineError, InputError
 from perception.core.geometry import box_iou, choose_model_size, fit_letterbox
@@ -206,10 +206,14 @@ def verify(
 ) -> dict[str, Any]:
     """Compare, write ``parity.json`` into the engine folder, and judge.
 
+    Where the engine has an INT8 graph, every backend is compared with it too.
+
     Raises:
         EngineError: an output is outside its tolerance; the file tells the figures all the same.
     """
-    results = compare(engine, frames, runners)
+    has_int8 = bool(engine.manifest.int8_sha256)
+    int8 = [(name, "int8") for name in BACKENDS] if has_int8 else []
+    results = compare(engine, frames, [*runners, *int8])
     summary = {
         "engine": engine.manifest.name,
         "onnx_sha256": engine.manifest.onnx_sha256,

@@ -1,4 +1,7 @@
-"""Engines beside the shipped one, made once and kept: with the outputs of an evaluation, without the mask, untrained."""
+"""Engines beside the shipped one, made once and kept: with the outputs of an evaluation, without the mask, untrained.
+
+The variant of an engine with an INT8 graph has one too, made from the same ranges.
+"""
 
 import hashlib
 import json
@@ -11,6 +14,8 @@ import torch
 from perception.core.config import dump_config
 from perception.core.errors import EngineError
 from perception.core.manifest import EVALUATION_OUTPUTS, Engine, load_engine
+from perception.export.int8.engine import ranges_within, write_int8
+from perception.export.int8.ranges import Int8Ranges
 from perception.export.onnx import ExportOptions, export_network, export_variant
 from perception.models.multitask import MultiTaskModel
 from perception.training.config import TrainConfig
@@ -49,6 +54,17 @@ def _cached(
     manifest = engine.manifest
     folder = cache / f"{manifest.name}-{manifest.onnx_sha256[:12]}-{kind}"
     try:
-        return load_engine(folder)
+        variant = load_engine(folder)
     except EngineError:  # not made yet, or its making was interrupted
-        return export_variant(engine, folder, extras=extras, mask=mask)
+        variant = export_variant(engine, folder, extras=extras, mask=mask)
+    if not manifest.int8_sha256:
+        return variant
+    ranges = ranges_within(engine)
+    return variant if _made_from(variant, ranges) else write_int8(variant, ranges)
+
+
+def _made_from(variant: Engine, ranges: Int8Ranges) -> bool:
+    try:
+        return ranges_within(variant) == ranges
+    except EngineError:  # not made yet, or its making was interrupted
+        return False

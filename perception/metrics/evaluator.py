@@ -3,7 +3,7 @@
 Figures with the box mask carry the plain name, those without it end in ``_unmasked``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -12,13 +12,23 @@ import numpy as np
 from perception.core.camera import Camera
 from perception.core.errors import check_array
 from perception.core.labels import MAP_CLASSES, ROAD
-from perception.core.types import Detections, UInt8
-from perception.metrics.detection import BoxScores, LabelledBoxes
+from perception.core.types import Detections, Int64, UInt8
+from perception.metrics.bootstrap import (
+    FrameRecords,
+    Interval,
+    Resampling,
+    interval,
+    resample_figures,
+)
+from perception.metrics.detection import SCORE_THRESHOLD, BoxScores, LabelledBoxes
+from perception.metrics.matches import FrameMatches
 from perception.metrics.road import BirdsEye, RoadCurve
-from perception.metrics.segmentation import Confusion, label_space_table, road_truth
+from perception.metrics.segmentation import Confusion, label_space_table, road_truth, suffixed
 
 UNMASKED = "_unmasked"
 MASKINGS = ("", UNMASKED)
+MASK_EFFECTS = ("road_iou", "vehicle_called_road")  # what the box mask is there for
+EFFECT = "_minus_unmasked"  # ends the name of a figure with the mask minus the same without
 
 
 class LabelledFrame(Protocol):
@@ -71,6 +81,19 @@ class GraphResult:
                 shape = array.shape
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameScore:
+    """What the figures count of one frame.
+
+    Attributes:
+        counts: ``int64[label, prediction]`` pixels as in `Confusion.decided`, for each of `MASKINGS`; zeros without a class map.
+        boxes: its matches; ``None`` where boxes are not labelled or not found by this network.
+    """
+
+    counts: Mapping[str, Int64]
+    boxes: FrameMatches | None
+
+
 class _Maps:
     """The figures of maps of one kind: with the mask, or without."""
 
@@ -82,8 +105,7 @@ class _Maps:
     def figures(self, suffix: str, classes: Sequence[int]) -> dict[str, float]:
         found: dict[str, float] = {}
         for key, value in self.confusion.figures(classes).items():
-            name, slash, class_name = key.partition("/")
-            found[f"{name}{suffix}{slash}{class_name}"] = value
+            found[suffixed(key, suffix)] = value
         for view, curve in (("image", self.image), ("bev", self.bev)):
             figures = curve.figures()
             if figures is not None:
@@ -92,38 +114,54 @@ class _Maps:
 
 
 class Evaluator:
-    """Sums counts over frames; the figures come at the end.
+    """Sums counts over frames and keeps those of each; the figures and how sure they are come at the end.
 
     Args:
         map_classes: names by the ids of the class maps that will be given.
         box_classes: names by the class ids of the detections.
+        score_threshold: from which a box counts as found in the recall by distance, in [0, 1].
 
     Raises:
-        ConfigError: a class that is not in the label space.
+        ConfigError: a class that is not in the label space, or a threshold outside [0, 1].
     """
 
-    def __init__(self, map_classes: Sequence[str], box_classes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        map_classes: Sequence[str],
+        box_classes: Sequence[str],
+        score_threshold: float = SCORE_THRESHOLD,
+    ) -> None:
         self._table = label_space_table(map_classes)
         self._classes = [i for i, name in enumerate(MAP_CLASSES) if name in map_classes]
         self._maps = {suffix: _Maps() for suffix in MASKINGS}
-        self._boxes = BoxScores(box_classes)
+        self._boxes = BoxScores(box_classes, score_threshold)
+        self._counts: dict[str, list[Int64]] = {suffix: [] for suffix in MASKINGS}
         self._frames = {"frames": 0, "frames_map": 0, "frames_bev": 0, "frames_boxes": 0}
 
-    def update(self, sample: LabelledFrame, outputs: GraphResult) -> None:
+    def update(self, sample: LabelledFrame, outputs: GraphResult) -> FrameScore:
         """Take in one frame: its labels, and what was found, both in its pixels."""
         self._frames["frames"] += 1
+        boxes = None
         if sample.boxes is not None and outputs.detections is not None:
             self._frames["frames_boxes"] += 1
-            self._boxes.add(sample.boxes, outputs.detections)
-        if sample.class_map is None:
-            return
-        self._frames["frames_map"] += 1
+            boxes = self._boxes.add(sample.boxes, outputs.detections)
+        else:
+            self._boxes.skip()
         maps = {"": outputs.class_map, UNMASKED: outputs.class_map_unmasked}
-        for suffix, class_map in maps.items():
-            if class_map is not None:
-                self._maps[suffix].confusion.add(sample.class_map, self._table[class_map])
-        if outputs.road_score is not None:
-            self._add_scores(sample.class_map, sample.camera, outputs)
+        counts = {suffix: self._count(sample, suffix, maps[suffix]) for suffix in MASKINGS}
+        if sample.class_map is not None:
+            self._frames["frames_map"] += 1
+            if outputs.road_score is not None:
+                self._add_scores(sample.class_map, sample.camera, outputs)
+        return FrameScore(counts, boxes)
+
+    def _count(self, sample: LabelledFrame, suffix: str, class_map: UInt8 | None) -> Int64:
+        frame = Confusion()
+        if sample.class_map is not None and class_map is not None:
+            frame.add(sample.class_map, self._table[class_map])
+            self._maps[suffix].confusion.merge(frame)
+        self._counts[suffix].append(frame.decided)
+        return frame.decided
 
     def _add_scores(self, label_map: UInt8, camera: Camera | None, outputs: GraphResult) -> None:
         scores = {"": self._masked_score(outputs), UNMASKED: outputs.road_score}
@@ -154,10 +192,32 @@ class Evaluator:
         ``miou``, ``iou/CLASS``; ``road_iou``, ``road_precision``, ``road_recall``, ``road_f1`` (pixels, at the best class);
         ``road_maxf_VIEW``, ``road_ap_VIEW`` and, at the threshold of MaxF, ``road_precision_VIEW``, ``road_recall_VIEW``,
         ``road_fpr_VIEW``, ``road_fnr_VIEW``, ``road_threshold_VIEW`` for VIEW ``image`` and ``bev``; ``vehicle_called_road``;
-        each again as ``NAME_unmasked`` (``iou_unmasked/CLASS``). ``ap50``, ``ap50_95``, ``ap50/CLASS``, ``ap50_95/CLASS``.
+        each again as ``NAME_unmasked`` (``iou_unmasked/CLASS``). ``ap50``, ``ap50_95``, ``ap50/CLASS``, ``ap50_95/CLASS``,
+        ``ap50_small``, ``ap50_medium``, ``ap50_large`` and ``recall/BAND`` as `BoxScores.figures` explains them.
         ``frames``, and of them ``frames_map``, ``frames_bev``, ``frames_boxes``.
         """
         figures = {name: float(count) for name, count in self._frames.items()}
         for suffix, maps in self._maps.items():
             figures.update(maps.figures(suffix, self._classes))
         return {**figures, **self._boxes.figures()}
+
+    def records(self) -> FrameRecords:
+        """What the figures are counted from, frame by frame."""
+        none = np.zeros((0, *Confusion().decided.shape), np.int64)
+        counts = {s: np.stack(frames) if frames else none for s, frames in self._counts.items()}
+        return FrameRecords(counts, self._boxes.records())
+
+    def intervals(self, resampling: Resampling) -> dict[str, Interval]:
+        """The 95 % intervals of `compute`'s figures, but those of road scores and ``ap50_95``.
+
+        Also ``road_iou_minus_unmasked`` and ``vehicle_called_road_minus_unmasked``: of the figure with the mask minus the one
+        without, on the same drawn frames. A figure that some sample does not allow, for a class that few frames have, is
+        left out, and every figure where the frames make fewer blocks than `perception.metrics.bootstrap.MIN_BLOCKS`. With few
+        blocks the intervals come out too narrow.
+        """
+        drawn = resample_figures(self.records(), resampling, self._classes)
+        for name in MASK_EFFECTS:
+            without = drawn.get(name + UNMASKED)
+            if name in drawn and without is not None:
+                drawn[name + EFFECT] = drawn[name] - without
+        return {name: interval(values) for name, values in drawn.items()}

@@ -20,6 +20,12 @@ DECIDED = np.array(
 )
 
 
+def suffixed(figure: str, suffix: str) -> str:
+    """The name of a figure of another kind of map: ``iou/road`` and ``_unmasked`` -> ``iou_unmasked/road``."""
+    name, slash, class_name = figure.partition("/")
+    return f"{name}{suffix}{slash}{class_name}"
+
+
 @dataclass(frozen=True, slots=True)
 class RoadCounts:
     """Pixels of the question road or not, at the class of highest score."""
@@ -71,6 +77,11 @@ class Confusion:
         self.decided += counts
         if not counts[len(MAP_CLASSES) :].any():
             self.classes += counts
+
+    def merge(self, other: "Confusion") -> None:
+        """Count the frames of another one too."""
+        self.decided += other.decided
+        self.classes += other.classes
 
     def figures(self, classes: Sequence[int]) -> dict[str, float]:
         """``miou``, ``iou/CLASS``, ``road_iou``, ``road_precision``, ``road_recall``, ``road_f1``, ``vehicle_called_road``.

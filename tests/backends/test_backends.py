@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from perception.backends import BACKENDS, DEFAULT_BACKEND, open_backend
+from perception.backends.cpu import int8_sums_overflow
 from perception.core.errors import ConfigError, EngineError
 from perception.core.manifest import ONNX_FILE, Engine, TensorSpec
 
@@ -137,6 +138,36 @@ def test_bf16_is_refused_where_the_cpu_has_none(tiny_engine, monkeypatch):
     monkeypatch.setattr(module.openvino.Core, "get_property", lambda *_: ["FP32"])
     with pytest.raises(ConfigError, match="has no bf16"):
         open_backend("openvino", tiny_engine, SIZE_WH, precision="bf16")
+
+
+@pytest.mark.parametrize(
+    ("flags", "machine", "overflow"),
+    [
+        pytest.param("fpu avx512f avx512_vnni", "x86_64", False, id="avx512-vnni"),
+        pytest.param("fpu avx2 avx_vnni", "x86_64", False, id="avx-vnni"),
+        pytest.param("fpu avx2", "x86_64", True, id="avx2"),
+        pytest.param("", "AMD64", True, id="nothing-known"),
+        pytest.param("", "aarch64", False, id="arm"),
+    ],
+)
+def test_int8_sums_overflow_on_x86_without_vnni(tmp_path, flags, machine, overflow):
+    path = tmp_path / "cpuinfo"
+    path.write_text(f"processor\t: 0\nmodel name\t: Some\nflags\t\t: {flags}\n")
+    assert int8_sums_overflow(path, machine) is overflow
+
+
+def test_openvino_refuses_int8_where_its_sums_overflow(tiny_engine, monkeypatch):
+    module = pytest.importorskip("perception.backends.openvino")
+    monkeypatch.setattr(module, "int8_sums_overflow", lambda: True)
+    with pytest.raises(ConfigError, match="has no VNNI"):
+        open_backend("openvino", tiny_engine, SIZE_WH, precision="int8")
+
+
+def test_int8_is_refused_where_the_engine_has_none(name, tiny_engine, monkeypatch):
+    module = sys.modules[f"perception.backends.{name}"]
+    monkeypatch.setattr(module, "int8_sums_overflow", lambda: False)
+    with pytest.raises(EngineError, match="perception quantize --engine tiny"):
+        open_backend(name, tiny_engine, SIZE_WH, precision="int8")
 
 
 def test_the_default_backend_is_one_of_the_base_install():

@@ -10,6 +10,7 @@ from perception.core.manifest import (
     FORMAT,
     GRAPH_INPUT,
     GRAPH_OUTPUTS,
+    INT8_FILE,
     MANIFEST_FILE,
     ONNX_FILE,
     EngineManifest,
@@ -147,3 +148,36 @@ def test_an_engine_of_another_contract_is_refused_with_the_difference(folder, ch
     _change(folder, **changes)
     with pytest.raises(EngineError, match=message):
         load_engine(folder)
+
+
+@pytest.fixture
+def int8_folder(folder):
+    """An engine folder with an INT8 graph."""
+    (folder / INT8_FILE).write_bytes(ONNX[::-1])
+    _change(folder, int8_sha256=sha256(folder / INT8_FILE))
+    return folder
+
+
+def test_only_int8_has_a_graph_of_its_own(int8_folder):
+    engine = load_engine(int8_folder)
+    assert engine.graph_path("int8").read_bytes() == ONNX[::-1]
+    assert engine.graph_path("fp32") == engine.graph_path("bf16") == engine.onnx_path
+
+
+def test_an_engine_without_int8_names_the_command_that_makes_it(folder):
+    with pytest.raises(EngineError, match=r"no INT8 graph; .*: perception quantize --engine tiny"):
+        load_engine(folder).graph_path("int8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        pytest.param(lambda path: path.write_bytes(ONNX), "not the file the manifest", id="foreign"),
+        pytest.param(lambda path: path.unlink(), "no such file; make it with", id="missing"),
+    ],
+)  # fmt: skip
+def test_an_int8_graph_that_is_not_the_promised_one_is_refused(int8_folder, spoil, message):
+    engine = load_engine(int8_folder)
+    spoil(int8_folder / INT8_FILE)
+    with pytest.raises(EngineError, match=message):
+        engine.graph_path("int8")

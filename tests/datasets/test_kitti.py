@@ -1,5 +1,7 @@
 """KITTI's two layouts and its calibration files, on tiny made-up copies of them."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -113,10 +115,17 @@ def test_objects_become_boxes_of_three_classes_and_unjudged_regions(objects):
         "pedestrian",
     ]
     assert boxes.boxes_xyxy[0].tolist() == [4, 5, 14, 15.5]
+    assert boxes.distances_m.tolist() == [20, 20, 36, 36]
     assert boxes.boxed_classes == (0, 1, 2)
     want = np.zeros((20, 40), np.bool_)
     want[15:19, :5] = True  # the part inside the frame
     np.testing.assert_array_equal(boxes.unjudged, want)
+
+
+def test_distances_are_one_for_each_box(objects):
+    boxes = opened_objects(objects)[0].boxes
+    with pytest.raises(ValueError, match=r"distances_m: expected float32\[4\]"):
+        replace(boxes, distances_m=boxes.distances_m[:2])
 
 
 def test_objects_have_no_class_map(objects):
@@ -166,6 +175,9 @@ def test_a_damaged_road_set_is_one_clear_error(road, damage):
 LABEL = "label_2/000000.txt"
 OBJECT_DAMAGES = {
     "missing label": lambda f: (f / LABEL).unlink(),
+    "line without location": lambda f: (f / LABEL).write_text(
+        "Car 0.00 0 1.85 4.00 5.00 14.00 15.50 1.5"
+    ),
     "line cut off": lambda f: (f / LABEL).write_text("Car 0.00 0 1.85 4.00 5.00"),
     "unknown type": lambda f: (f / LABEL).write_text(OBJECTS.replace("Van", "Boat")),
     "no numbers": lambda f: (f / LABEL).write_text(OBJECTS.replace("4.00 5.00", "a b")),

@@ -1,46 +1,25 @@
 """Average precision: cases by hand, a slow reference, and which boxes are judged at all."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.core.errors import ConfigError
-from perception.core.labels import BOX_CLASSES
-from perception.core.types import Detections
 from perception.metrics.detection import BoxScores, judged_boxes
-
-VEHICLE, PEDESTRIAN, CYCLIST = range(3)
-A, B, C = (0, 0, 10, 10), (20, 0, 30, 10), (40, 0, 50, 10)  # apart from one another
-WIDTH, HEIGHT = 80, 40
-
-
-def labelled(*pairs, boxed=(VEHICLE, PEDESTRIAN, CYCLIST), unjudged=None):
-    region = np.zeros((HEIGHT, WIDTH), np.bool_) if unjudged is None else unjudged
-    return SimpleNamespace(
-        boxes_xyxy=np.array([box for box, _ in pairs], np.float32).reshape(-1, 4),
-        class_ids=np.array([class_id for _, class_id in pairs], np.int64),
-        boxed_classes=boxed,
-        unjudged=region,
-    )
-
-
-def found(*triples):
-    best_first = sorted(triples, key=lambda triple: -triple[2])
-    return Detections(
-        np.array([box for box, _, _ in best_first], np.float32).reshape(-1, 4),
-        np.array([score for _, _, score in best_first], np.float32),
-        np.array([class_id for _, class_id, _ in best_first], np.int64),
-    )
-
-
-def scored(*frames, box_classes=BOX_CLASSES):
-    scores = BoxScores(box_classes)
-    for labels, detections in frames:
-        scores.add(labels, detections)
-    return scores.figures()
+from tests.metrics.boxes import (
+    CYCLIST,
+    HEIGHT,
+    PEDESTRIAN,
+    VEHICLE,
+    WIDTH,
+    A,
+    B,
+    C,
+    found,
+    labelled,
+    scored,
+)
 
 
 def test_the_labels_themselves_score_one():
@@ -49,7 +28,7 @@ def test_the_labels_themselves_score_one():
     )
     assert figures == pytest.approx(
         dict.fromkeys(
-            ["ap50", "ap50/vehicle", "ap50/pedestrian", "ap50_95", "ap50_95/vehicle", "ap50_95/pedestrian"],
+            ["ap50", "ap50/vehicle", "ap50/pedestrian", "ap50_95", "ap50_95/vehicle", "ap50_95/pedestrian", "ap50_small"],
             1.0,
         )
     )  # fmt: skip

@@ -9,6 +9,7 @@ from perception.core.camera import Camera
 from perception.core.labels import BOX_CLASSES, IGNORE, MAP_CLASSES, ROAD, VEHICLE, map_id
 from perception.core.types import Detections
 from perception.datasets import DATASETS, open_dataset
+from perception.metrics.bootstrap import Resampling
 from perception.metrics.evaluator import Evaluator, GraphResult
 
 NOT_ROAD = map_id("not_road")
@@ -35,6 +36,7 @@ def box_labels():
         class_ids=np.zeros(1, np.int64),
         boxed_classes=(0, 1, 2),
         unjudged=np.zeros(SHAPE, np.bool_),
+        distances_m=None,
     )
 
 
@@ -93,7 +95,13 @@ def test_road_labels_alone_give_the_road_figures_alone():
 
 def test_boxes_alone_give_the_figures_of_boxes_alone():
     got = figures((sample(boxes=box_labels()), result(class_map=CLASSES, detections=detections())))
-    assert set(got) - COUNTS == {"ap50", "ap50/vehicle", "ap50_95", "ap50_95/vehicle"}
+    assert set(got) - COUNTS == {
+        "ap50",
+        "ap50/vehicle",
+        "ap50_95",
+        "ap50_95/vehicle",
+        "ap50_small",
+    }
     assert got["ap50_95"] == pytest.approx(1.0)
     assert (got["frames_map"], got["frames_boxes"]) == (0, 1)
 
@@ -186,6 +194,86 @@ def test_classes_that_the_engine_does_not_know_are_not_held_against_it():
 
 def test_no_frame_gives_no_figure_but_the_count():
     assert Evaluator(MAP_CLASSES, BOX_CLASSES).compute() == dict.fromkeys(COUNTS, 0)
+
+
+def evaluator_of(*pairs):
+    evaluator = Evaluator(MAP_CLASSES, BOX_CLASSES)
+    for labels, outputs in pairs:
+        evaluator.update(labels, outputs)
+    return evaluator
+
+
+def test_the_records_hold_each_frame_and_sum_to_the_figures():
+    without = np.full(SHAPE, ROAD, np.uint8)
+    both = result(class_map=CLASSES, class_map_unmasked=without, detections=detections())
+    evaluator = evaluator_of(
+        (sample(CLASSES), both), (sample(boxes=box_labels()), both), (sample(GROUPS, box_labels()), both)
+    )  # fmt: skip
+    records = evaluator.records()
+    assert records.frames == 3
+    pixels = {suffix: counts.sum(axis=(1, 2)).tolist() for suffix, counts in records.counts.items()}
+    assert pixels == {"": [48, 0, 48], "_unmasked": [48, 0, 48]}
+    assert records.counts["_unmasked"][0, VEHICLE, ROAD] == 24
+    assert records.boxes.labelled[:, 0].tolist() == [[0, 0, 0], [1, 0, 0], [1, 0, 0]]
+    assert records.boxes.frame_ids.tolist() == [1, 2]
+
+
+def test_what_was_counted_of_a_frame_comes_back_at_once():
+    evaluator = Evaluator(MAP_CLASSES, BOX_CLASSES)
+    score = evaluator.update(sample(CLASSES), result(class_map=CLASSES))
+    assert score.counts[""][ROAD, ROAD] == 24
+    assert score.counts["_unmasked"].sum() == 0
+    assert score.boxes is None
+    score = evaluator.update(sample(boxes=box_labels()), result(detections=detections()))
+    assert score.boxes.missed(0.4).tolist() == [False]
+
+
+def test_intervals_hold_the_figures_and_what_the_mask_changes():
+    luck = np.random.default_rng(0)
+    pairs = []
+    for _ in range(60):
+        class_map, unmasked = CLASSES.copy(), CLASSES.copy()
+        class_map[0, : luck.integers(5)] = SKY  # road lost
+        unmasked[0, 4 : 4 + luck.integers(5)] = ROAD  # vehicle called road
+        outputs = result(class_map=class_map, class_map_unmasked=unmasked, detections=detections())
+        pairs.append((sample(CLASSES, box_labels()), outputs))
+    evaluator = evaluator_of(*pairs)
+    figures, found = evaluator.compute(), evaluator.intervals(Resampling(resamples=300, block=3))
+    missing = {n for n in figures if n not in found and not n.startswith(("frames", "ap50_95"))}
+    assert missing == set()
+    for name, (low, high) in found.items():
+        if name in figures:
+            assert low - 1e-12 <= figures[name] <= high + 1e-12, name
+    for name in ("road_iou", "vehicle_called_road"):
+        low, high = found[f"{name}_minus_unmasked"]
+        assert low < figures[name] - figures[f"{name}_unmasked"] < high
+    assert found["vehicle_called_road_minus_unmasked"][1] < 0
+
+
+def test_the_effect_of_the_mask_is_judged_on_the_same_frames():
+    luck = np.random.default_rng(1)
+    pairs = []
+    for _ in range(40):
+        # frames differ much, the mask costs each the same column of road
+        lost = luck.integers(3)
+        unmasked, class_map = CLASSES.copy(), CLASSES.copy()
+        unmasked[:, :lost] = SKY
+        class_map[:, : lost + 1] = SKY
+        pairs.append((sample(CLASSES), result(class_map=class_map, class_map_unmasked=unmasked)))
+    found = evaluator_of(*pairs).intervals(Resampling(resamples=200, block=2))
+    assert found["road_iou"][1] - found["road_iou"][0] > 0.05
+    assert found["road_iou_minus_unmasked"] == pytest.approx((-0.25, -0.25))
+
+
+def test_without_unmasked_maps_there_is_no_effect_of_the_mask():
+    evaluator = evaluator_of(*[(sample(CLASSES), result(class_map=CLASSES))] * 50)
+    found = evaluator.intervals(Resampling(resamples=20))
+    assert found["road_iou"] == (1, 1)
+    assert not any("unmasked" in name for name in found)
+
+
+def test_no_frame_gives_no_interval():
+    assert Evaluator(MAP_CLASSES, BOX_CLASSES).intervals(Resampling()) == {}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from perception.core.errors import ConfigError, InputError
-from perception.core.labels import MAP_CLASSES, ROAD, map_id
+from perception.core.labels import BOX_CLASSES, MAP_CLASSES, ROAD, map_id
+from perception.metrics.bootstrap import FrameRecords
+from perception.metrics.matches import DISTANCE_BANDS_M, RIGHT, SIZES, WRONG, BoxRecords
 from perception.metrics.segmentation import IDS, Confusion
 from perception.training.study import run as study_run
 from perception.training.study.compare import Run, compare_arms
@@ -30,7 +32,7 @@ data = { sets = [{ name = "kitti_road" }], crop_wh = [64, 64], batch_size = 2, w
 [scoring]
 scale = 0.5
 resamples = 20
-block = 2
+block = 1
 sets = [{ name = "kitti_road" }]
 figures = ["kitti_road:val/road_iou"]
 [[arm]]
@@ -51,7 +53,7 @@ ROAD_IOU = "kitti_road:val/road_iou"
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """Two arms of a second each on synthetic frames; the keywords replace parts of the file."""
-    monkeypatch.setenv("PERCEPTION_DATA", str(write_kitti_road(tmp_path / "data", frames=3)))
+    monkeypatch.setenv("PERCEPTION_DATA", str(write_kitti_road(tmp_path / "data", frames=5)))
 
     def load(old="", new=""):
         path = tmp_path / "tiny.toml"
@@ -109,8 +111,11 @@ def test_a_study_that_was_cut_off_goes_on_and_ends_with_a_table(tiny, tmp_path, 
     rich_table("tiny", summary)
 
     stored = json.loads((out / "in two" / "seed-0" / "result.json").read_text())
-    assert stored["figures"]["kitti_road:val"]["frames"] == 3
+    assert stored["figures"]["kitti_road:val"]["frames"] == 5
     assert [phase["steps"] for phase in stored["phases"]] == [1, 2]
+    with np.load(out / "short" / "seed-0" / "counts.npz") as file:
+        assert {"kitti_road:val/counts", "kitti_road:val/boxes_scores"} <= set(file.files)
+        assert len(file["kitti_road:val/counts"]) == 5
     monkeypatch.setattr(study_run, "train", None)
     monkeypatch.setattr(study_run, "score", None)
     assert run_study(tiny(), out) == summary, "all was there"
@@ -166,19 +171,36 @@ def test_what_is_missing_is_known_before_training(tiny, tmp_path, old, new, erro
     assert not (tmp_path / "out").exists()
 
 
-def make_run(hits, seed=0):
+def make_boxes(frames, wrong=0):
+    """One vehicle in each frame, found; but in the first so many frames, what is found is elsewhere, and surer."""
+    labelled = np.zeros((frames, len(SIZES), len(BOX_CLASSES)), np.int64)
+    labelled[:, 0, 0] = 1
+    verdicts = np.full((len(SIZES), frames), RIGHT, np.int8)
+    verdicts[:, :wrong] = WRONG
+    return BoxRecords(
+        frame_ids=np.arange(frames),
+        class_ids=np.zeros(frames, np.int64),
+        scores=np.linspace(0.9, 0.5, frames, dtype=np.float32),
+        verdicts=verdicts,
+        labelled=labelled,
+        distances=np.zeros((frames, len(DISTANCE_BANDS_M), 2), np.int64),
+    )
+
+
+def make_run(hits, seed=0, wrong=0):
     """A run on frames of 100 road pixels each, of which so many were found; the others were called sky."""
     counts = np.zeros((len(hits), IDS, IDS + 1), np.int64)
     counts[:, ROAD, ROAD] = hits
     counts[:, ROAD, 0] = 100 - np.array(hits)
     total = Confusion(counts.sum(axis=0), counts.sum(axis=0))
-    figures = {**total.figures(range(len(MAP_CLASSES))), "ap50": 0.5}
-    return Run(seed, 1_500_000, {"set:val": figures}, {"set:val": counts})
+    figures = {**total.figures(range(len(MAP_CLASSES))), "ap50": 0.5, "ap50_95": 0.3}
+    records = FrameRecords({"": counts}, make_boxes(len(hits), wrong))
+    return Run(seed, 1_500_000, {"set:val": figures}, {"set:val": records})
 
 
 SCORING = ScoringConfig(
     sets=(SplitConfig(name="set"),),
-    figures=("set:val/road_iou", "set:val/miou", "set:val/ap50"),
+    figures=("set:val/road_iou", "set:val/miou", "set:val/ap50", "set:val/ap50_95"),
     resamples=200,
     block=2,
 )
@@ -193,8 +215,20 @@ def test_arms_are_compared_on_the_same_drawn_frames():
     np.testing.assert_allclose([better["difference"], *better["interval"]], 0.05)
     same = arms["same"]["figures"]["set:val/miou"]
     assert (same["difference"], same["interval"]) == (0, [0, 0])
-    assert arms["same"]["figures"]["set:val/ap50"]["interval"] is None
+    assert arms["same"]["figures"]["set:val/ap50"]["interval"] == [0, 0]
+    assert arms["same"]["figures"]["set:val/ap50_95"]["interval"] is None
     assert "interval" not in arms["first"]["figures"]["set:val/road_iou"]
+
+
+def test_average_precision_is_compared_on_the_same_drawn_frames_too():
+    hits = np.full(40, 50)
+    runs = {"first": [make_run(hits)], "worse": [make_run(hits, wrong=8)]}
+    arms = compare_arms(runs, dict.fromkeys(runs, 7), SCORING)["arms"]
+    low, high = arms["worse"]["figures"]["set:val/ap50"]["interval"]
+    # with 8 surer wrong boxes, each of the 32 right ones stands at a precision of at most 32 / 40
+    assert low < 0.8 * 0.8 - 1 < high < 0
+    rows = difference_rows(compare_arms(runs, dict.fromkeys(runs, 7), SCORING))
+    assert f"({low:+.3f} to {high:+.3f})" in {row[0]: row[2] for row in rows}["set:val/ap50"]
 
 
 def test_the_interval_holds_the_difference_and_grows_with_the_block():
@@ -230,9 +264,8 @@ def test_one_trained_network_is_scored_with_several_graphs(tiny, tmp_path):
 
 
 def test_what_an_arm_has_no_head_for_is_a_dash():
-    boxes = Run(
-        0, 1, {"set:val": {"ap50": 0.4}}, {"set:val": np.zeros((2, IDS, IDS + 1), np.int64)}
-    )
+    none = FrameRecords({"": np.zeros((2, IDS, IDS + 1), np.int64)}, make_boxes(2))
+    boxes = Run(0, 1, {"set:val": {"ap50": 0.4}}, {"set:val": none})
     runs = {"first": [make_run([50, 50])], "boxes": [boxes]}
     comparison = compare_arms(runs, dict.fromkeys(runs, 7), SCORING)
     rows = {row[0]: row[1:] for row in figure_rows(comparison)}
@@ -257,11 +290,11 @@ def test_seeds_give_mean_and_range():
 
 
 def test_frames_with_groups_count_for_the_road_but_not_for_classes():
-    run = make_run([50, 50, 50, 50])
-    grouped = run.counts["set:val"].copy()
-    grouped[2:, map_id("not_road"), 0] = 10
-    grouped[2:, ROAD, ROAD] = 100
-    other = Run(0, 1, run.figures, {"set:val": grouped})
+    run = make_run([50] * 12)
+    grouped = run.records["set:val"].counts[""].copy()
+    grouped[4:, map_id("not_road"), 0] = 10
+    grouped[4:, ROAD, ROAD] = 100
+    other = Run(0, 1, run.figures, {"set:val": FrameRecords({"": grouped}, make_boxes(12))})
     drawn = compare_arms({"first": [run], "other": [other]}, {"first": 1, "other": 1}, SCORING)
     figures = drawn["arms"]["other"]["figures"]
     assert figures["set:val/miou"]["interval"] is None, "some draw holds only frames with groups"
@@ -272,3 +305,31 @@ def test_runs_on_different_frames_are_not_compared():
     runs = {"first": [make_run([50, 50]), make_run([50])]}
     with pytest.raises(InputError, match=r"different frames \(\[1, 2\]\)"):
         compare_arms(runs, {"first": 1}, SCORING)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.filterwarnings("default")
+def test_a_run_with_counts_of_an_older_form_is_scored_again_and_says_so(
+    tiny, tmp_path, monkeypatch, caplog
+):
+    out = tmp_path / "out"
+    summary = run_study(tiny(), out)
+    folder = out / "short" / "seed-0"
+    with np.load(folder / "counts.npz") as file:
+        counts = file["kitti_road:val/counts"]
+    np.savez_compressed(folder / "counts.npz", **{"kitti_road:val": counts})
+    stored = json.loads((folder / "result.json").read_text())
+    del stored["counts_form"]
+    (folder / "result.json").write_text(json.dumps(stored))
+    monkeypatch.setattr(study_run, "train", None)
+    scored = []
+    whole = study_run.score
+    monkeypatch.setattr(study_run, "score", lambda *given: scored.append(given) or whole(*given))
+    with caplog.at_level("WARNING"):
+        assert run_study(tiny(), out) == summary
+    assert len(scored) == 1, "the other run was of this form"
+    (line,) = [m for m in caplog.messages if "older form" in m]
+    assert str(folder / "counts.npz") in line
+    assert "scored again" in line
+    assert run_study(tiny(), out) == summary
+    assert len(scored) == 1

@@ -30,7 +30,9 @@ class SoftMask(NoMask):
         config = self.config
         strength = cells.new_tensor(config.mask_strength)[boxes.class_ids.long()]
         sure = torch.where(boxes.scores >= config.mask_threshold, boxes.scores, 0.0)
-        taken = box_evidence(boxes.boxes_xyxy, sure * strength, (cells.shape[2], cells.shape[3]), self.stride)
+        taken = box_evidence(
+            boxes.boxes_xyxy, sure * strength, (cells.shape[2], cells.shape[3]), self.stride
+        )
         taken = taken.clamp(max=max(config.mask_strength))
         road = cells.new_tensor([float(k == ROAD) for k in range(cells.shape[1])])
         return cells - taken.unsqueeze(1) * road[:, None, None]

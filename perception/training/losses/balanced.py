@@ -5,8 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from perception.core.labels import GROUPS, IGNORE, MAP_CLASSES
-from perception.models.heads.segmentation import upsample_logits
-from perception.training.losses.base import Batch, Terms
+from perception.training.losses.base import Batch, Terms, at_frame_size
 
 
 class BalancedLoss(nn.Module):
@@ -32,7 +31,7 @@ class BalancedLoss(nn.Module):
 
     share: Tensor
 
-    def __init__(self, common: float = 0.03, power: float = 0.5, overlap: float = 0.5) -> None:
+    def __init__(self, common: float = 0.03, power: float = 0.75, overlap: float = 1.0) -> None:
         super().__init__()
         self.common, self.power, self.overlap = common, power, overlap
         self.register_buffer("share", torch.full((len(MAP_CLASSES),), 1.0 / len(MAP_CLASSES)))
@@ -47,10 +46,9 @@ class BalancedLoss(nn.Module):
         Returns:
             Terms ``segmentation`` and ``overlap``; zero where no pixel is labelled.
         """
-        factor = batch.class_map.shape[1] // logits.shape[2]
         row, column = torch.randint(2, (2,)).tolist()
         target = batch.class_map[:, row::2, column::2].long()
-        log_p = F.log_softmax(upsample_logits(logits.float(), factor // 2), dim=1)
+        log_p = F.log_softmax(at_frame_size(logits, batch, fraction=2), dim=1)
         groups = [log_p[:, list(g)].logsumexp(dim=1, keepdim=True) for g in GROUPS.values()]
         picked = torch.cat((log_p, *groups), dim=1)
         weights = self._weights(target)

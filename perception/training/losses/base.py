@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from perception.models.heads.segmentation import upsample_logits
+
 Terms = dict[str, Tensor]  # name of the term -> scalar; their sum is the loss
 
 
@@ -39,3 +41,18 @@ class Batch:
             tuple(t.to(device, **options) for t in self.class_ids),
             self.boxed.to(device, **options),
         )
+
+
+def at_frame_size(logits: Tensor, batch: Batch, fraction: int = 1) -> Tensor:
+    """The logits of a segmentation head, in float32, as large as the frames of the batch or a fraction of that.
+
+    Args:
+        logits: ``float[N, C, H/s, W/s]``.
+        batch: whose ``class_map`` is ``[N, H, W]``.
+        fraction: 2 for half the size.
+
+    Returns:
+        ``float32[N, C, H/fraction, W/fraction]``.
+    """
+    stride = batch.class_map.shape[1] // logits.shape[2]
+    return upsample_logits(logits.float(), stride // fraction)

@@ -5,8 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from perception.core.labels import GROUPS, IGNORE
-from perception.models.heads.segmentation import upsample_logits
-from perception.training.losses.base import Batch, Terms
+from perception.training.losses.base import Batch, Terms, at_frame_size
 
 
 class MarginalCrossEntropy(nn.Module):
@@ -30,9 +29,7 @@ class MarginalCrossEntropy(nn.Module):
         Returns:
             One term, ``segmentation``; zero where no pixel is labelled.
         """
-        log_p = F.log_softmax(
-            upsample_logits(logits.float(), batch.class_map.shape[1] // logits.shape[2]), dim=1
-        )
+        log_p = F.log_softmax(at_frame_size(logits, batch), dim=1)
         groups = [
             log_p[:, list(members)].logsumexp(dim=1, keepdim=True) for members in GROUPS.values()
         ]

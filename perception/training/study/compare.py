@@ -7,13 +7,9 @@ from typing import Any
 import numpy as np
 
 from perception.core.errors import ConfigError, InputError
-from perception.core.labels import MAP_CLASSES
-from perception.core.types import Bool, Float64, Int64
-from perception.metrics.segmentation import Confusion
+from perception.core.types import Float64
+from perception.metrics.bootstrap import FrameRecords, Resampling, interval, resample_figures
 from perception.training.study.config import ScoringConfig
-
-INTERVAL = (2.5, 97.5)  # percentiles: 95 %
-CLASSES = range(len(MAP_CLASSES))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,13 +20,13 @@ class Run:
         seed: it was trained with.
         parameters: of the network.
         figures: of each ``"SET:SPLIT"``.
-        counts: of each ``"SET:SPLIT"``, ``int64[F, label, prediction]`` of its frames.
+        records: of each ``"SET:SPLIT"``, frame by frame.
     """
 
     seed: int
     parameters: int
     figures: Mapping[str, Mapping[str, float]]
-    counts: Mapping[str, Int64]
+    records: Mapping[str, FrameRecords]
 
     def value(self, figure: str) -> float | None:
         """One figure by its ``"SET:SPLIT/FIGURE"``; ``None`` where the network has no head for it."""
@@ -54,7 +50,7 @@ def compare_arms(
     Returns:
         ``"arms"``: for each arm ``steps``, ``seeds``, ``parameters`` and ``figures``; for each figure ``mean``, ``min``, ``max`` and
         ``values`` over the seeds and, but for the first arm, ``difference`` of the means and ``interval``: its 95 %
-        bootstrap interval, or ``None`` for a figure that is no sum over frames' pixels, such as average precision. Both
+        bootstrap interval, or ``None`` for a figure that `perception.metrics.bootstrap.resample_figures` does not give. Both
         arms are scored on the same drawn frames; the seeds are not drawn, so the interval tells nothing of how far other
         seeds would be.
     """
@@ -90,38 +86,16 @@ def compare_arms(
 
 
 def _resample(runs: Sequence[Run], key: str, scoring: ScoringConfig) -> dict[str, Float64]:
-    """Figures of drawn frames, each ``float64[resamples]``: the mean over the seeds.
-
-    The same generator starts each call, so every arm gets the same frames.
-    """
-    lengths = {len(run.counts[key]) for run in runs}
+    """Figures of drawn frames, each ``float64[resamples]``: the mean over the seeds. Every arm gets the same frames."""
+    lengths = {run.records[key].frames for run in runs}
     if len(lengths) != 1:
         raise InputError(
             f"{key}: the runs were scored on different frames ({sorted(lengths)}); delete their result.json and run again"
         )
-    frames = lengths.pop()
-    starts = np.arange(0, frames, scoring.block)
-    luck = np.random.default_rng(0)
-    # [resamples, blocks]: how often each block is drawn
-    draws = luck.multinomial(len(starts), np.full(len(starts), 1 / len(starts)), scoring.resamples)
-    by_seed = [_figures(run.counts[key], starts, draws) for run in runs]
+    resampling = Resampling(resamples=scoring.resamples, block=scoring.block)
+    by_seed = [resample_figures(run.records[key], resampling) for run in runs]
     names = set.intersection(*(set(found) for found in by_seed))
     return {name: np.mean([found[name] for found in by_seed], axis=0) for name in names}
-
-
-def _figures(counts: Int64, starts: Int64, draws: Int64) -> dict[str, Float64]:
-    """Every figure of every draw; a figure that some draw does not allow is left out."""
-    grouped: Bool = np.asarray(counts[:, len(MAP_CLASSES) :].any(axis=(1, 2)))
-    classes = np.where(grouped[:, None, None], 0, counts)
-    decided_drawn, classes_drawn = (
-        np.tensordot(draws, np.add.reduceat(part, starts), axes=1) for part in (counts, classes)
-    )
-    found = [
-        Confusion(decided, single).figures(CLASSES)
-        for decided, single in zip(decided_drawn, classes_drawn, strict=True)
-    ]
-    names = set.intersection(*(set(figures) for figures in found))
-    return {name: np.array([figures[name] for figures in found]) for name in names}
 
 
 def _interval(
@@ -132,5 +106,4 @@ def _interval(
     key, _, name = figure.partition("/")
     if name not in drawn[key] or name not in first[key]:
         return None
-    low, high = np.percentile(drawn[key][name] - first[key][name], INTERVAL)
-    return [float(low), float(high)]
+    return [*interval(drawn[key][name] - first[key][name])]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from perception.core.config import Table, build_config, merge, read_toml
 from perception.core.errors import ConfigError
+from perception.core.geometry import parse_size
 from perception.models.config import GraphConfig
 from perception.training.config import TrainConfig, read_preset
 
@@ -48,6 +49,8 @@ class ScoringConfig:
             chosen on validation frames and so looks better on them than it is.
         scale: by which frames are made smaller for the network, in (0, 1]; as ``data.val_scale``. Results are scored in the
             pixels of the frame on disk.
+        forward_size: ``WIDTHxHEIGHT`` at which `perception study` times the graph of each arm, in turn with a reference network;
+            empty: not at all.
         resamples: of the bootstrap.
         block: frames that are drawn together, neighbours in the set's order: frames of one drive look alike.
     """
@@ -56,6 +59,7 @@ class ScoringConfig:
     figures: tuple[str, ...]
     checkpoint: Literal["last", "best"] = "last"
     scale: float = 1.0
+    forward_size: str = ""
     resamples: int = 1000
     block: int = 10
 
@@ -245,5 +249,7 @@ def _check_scoring(scoring: ScoringConfig, origin: str) -> None:
         raise ConfigError(
             f"{origin}: scoring.scale: expected more than 0 and at most 1, got {scoring.scale}"
         )
+    if scoring.forward_size:
+        parse_size(scoring.forward_size)
     if min(scoring.resamples, scoring.block) < 1:
         raise ConfigError(f"{origin}: scoring.resamples and scoring.block: expected at least 1")

@@ -9,7 +9,7 @@ from rich.table import Table
 NOTES = (
     "Figures: mean over the seeds (lowest to highest seed), with the box mask of the arm; a dash where the network has no head for it.",
     "Differences: of the means, with the 95 % interval of a paired bootstrap over blocks of frames; it tells how sure the "
-    "frames make the difference, not how far other seeds would be. Figures without an interval are no sums over pixels.",
+    "frames make the difference, not how far other seeds would be. Figures without an interval are those of road scores and ap50_95, and those that some draw of frames, or too few blocks of them, do not allow.",
 )
 
 Rows = list[list[str]]
@@ -23,11 +23,21 @@ def figure_rows(comparison: Mapping[str, Any]) -> Rows:
         ["steps", *(str(arm["steps"]) for arm in arms.values())],
         ["seeds", *(" ".join(map(str, arm["seeds"])) for arm in arms.values())],
         ["parameters, M", *(f"{arm['parameters'] / 1e6:.2f}" for arm in arms.values())],
+        *_forward_rows(arms),
         *(
             [figure, *(_text(arm["figures"].get(figure)) for arm in arms.values())]
             for figure in _figures(comparison)
         ),
     ]
+
+
+def _forward_rows(arms: Mapping[str, Any]) -> Rows:
+    """Forward time, where it was measured: each arm then has ``forward`` with the name of the reference and the ratio to it."""
+    if not all("forward" in arm for arm in arms.values()):
+        return []
+    times = [arm["forward"] for arm in arms.values()]
+    texts = (f"{t['ratio']:.3f} ({t['ratio_low']:.3f} to {t['ratio_high']:.3f})" for t in times)
+    return [[f"forward time at {times[0]['size']}, {times[0]['reference']} = 1", *texts]]
 
 
 def difference_rows(comparison: Mapping[str, Any]) -> Rows:

@@ -3,21 +3,22 @@
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from perception.core.config import Table, build_config, dump_config, merge
 from perception.core.errors import ConfigError
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.core.manifest import EVALUATION_OUTPUTS, sha256
-from perception.core.types import Int64
 from perception.datasets import Dataset, open_dataset
+from perception.metrics.bootstrap import FrameRecords
 from perception.metrics.evaluator import Evaluator
-from perception.metrics.segmentation import Confusion
 from perception.models.config import GraphConfig
 from perception.models.graph import InferenceGraph
 from perception.models.weights import build_network
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 RESULT_FILE = "result.json"
 COUNTS_FILE = "counts.npz"
+COUNTS_FORM = 2  # since 2 with the matches of boxes; of another form, a run is scored again
 DONE_FILE = "done.json"
 
 
@@ -43,7 +45,8 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
     Args:
         study: as `load_study` gives it.
         folder: gets ``table.md`` and, for each run, ``ARM/seed-S/``: the training folders ``phase-N`` of its phases,
-            ``result.json`` (configurations and figures) and ``counts.npz`` (see `score`).
+            ``result.json`` (configurations and figures) and ``counts.npz``: for each split the arrays of `FrameRecords.to_arrays`
+            as ``SET:SPLIT/ARRAY``. A run whose file is of an older form is scored again.
 
     Returns:
         Summary: the study's name, folder and table, and what `compare_arms` gives.
@@ -69,7 +72,9 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
     return {"study": study.name, "out": str(folder), "table": str(table), **comparison}
 
 
-def score(graph: InferenceGraph, dataset: Dataset, scale: float) -> tuple[dict[str, float], Int64]:
+def score(
+    graph: InferenceGraph, dataset: Dataset, scale: float
+) -> tuple[dict[str, float], FrameRecords]:
     """Run a graph on every frame of a split.
 
     Args:
@@ -78,19 +83,12 @@ def score(graph: InferenceGraph, dataset: Dataset, scale: float) -> tuple[dict[s
         scale: of what the network sees, see `run_on_sample`.
 
     Returns:
-        The figures of `Evaluator.compute`, and each frame's pixel counts with the box mask ``int64[F, label, prediction]``, as in
-        `Confusion.decided`; zeros for a frame without a class map.
+        The figures of `Evaluator.compute`, and what they are counted from, frame by frame.
     """
     evaluator = Evaluator(MAP_CLASSES, BOX_CLASSES)
-    counts = []
     for sample in dataset:
-        result = run_on_sample(graph, sample, scale)
-        evaluator.update(sample, result)
-        frame = Confusion()
-        if sample.class_map is not None and result.class_map is not None:
-            frame.add(sample.class_map, result.class_map)
-        counts.append(frame.decided)
-    return evaluator.compute(), np.stack(counts)
+        evaluator.update(sample, run_on_sample(graph, sample, scale))
+    return evaluator.compute(), evaluator.records()
 
 
 def _check_inputs(study: Study) -> None:
@@ -127,9 +125,15 @@ def _run(arm: Arm, seed: int, scoring: ScoringConfig, study_folder: Path) -> Run
         "sets": dump_config(scoring)["sets"],
         "checkpoint": scoring.checkpoint,
         "scale": scoring.scale,
+        "counts_form": COUNTS_FORM,
     }
     result = folder / RESULT_FILE
     stored = _read_json(result) if (folder / COUNTS_FILE).is_file() else None
+    if stored is not None and stored.get("counts_form") != COUNTS_FORM:
+        logger.warning(
+            "%s: of an older form, without the matches of boxes; the run is scored again",
+            folder / COUNTS_FILE,
+        )
     if stored is None or any(stored.get(key) != value for key, value in scored.items()):
         name = BEST_FILE if scoring.checkpoint == "best" else LAST_FILE
         trained = arm.checkpoint or (
@@ -147,9 +151,19 @@ def _run(arm: Arm, seed: int, scoring: ScoringConfig, study_folder: Path) -> Run
             "versions": {name: version(name) for name in ("perception", "torch")},
         }
         _write_json(result, stored)
-    with np.load(folder / COUNTS_FILE) as arrays:
-        counts = {key: arrays[key] for key in arrays.files}
-    return Run(seed, stored["parameters"], stored["figures"], counts)
+    records = _read_records(folder / COUNTS_FILE, [entry.key for entry in scoring.sets])
+    return Run(seed, stored["parameters"], stored["figures"], records)
+
+
+def _read_records(path: Path, keys: Sequence[str]) -> dict[str, FrameRecords]:
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    return {
+        key: FrameRecords.from_arrays(
+            {n.removeprefix(f"{key}/"): a for n, a in arrays.items() if n.startswith(f"{key}/")}
+        )
+        for key in keys
+    }
 
 
 def _train(arm: Arm, seed: int, folder: Path) -> Path:
@@ -176,7 +190,7 @@ def _train(arm: Arm, seed: int, folder: Path) -> Path:
 def _score_checkpoint(
     path: Path, arm: Arm, scoring: ScoringConfig, counts_file: Path
 ) -> tuple[int, dict[str, dict[str, float]]]:
-    """Score a checkpoint on every split; the pixel counts go into a file.
+    """Score a checkpoint on every split; what the figures are counted from goes into a file.
 
     Returns:
         Parameters of the network, and the figures of each split.
@@ -189,13 +203,14 @@ def _score_checkpoint(
     if config.accelerator in {"auto", "gpu", "cuda"} and torch.cuda.is_available():
         graph = graph.to("cuda")
     figures: dict[str, dict[str, float]] = {}
-    counts: dict[str, Int64] = {}
+    arrays: dict[str, NDArray[np.generic]] = {}
     for entry in scoring.sets:
         logger.info("scoring %s on %s", path, entry.key)
-        figures[entry.key], counts[entry.key] = score(
+        figures[entry.key], records = score(
             graph, open_dataset(entry.name, entry.split), scoring.scale
         )
-    np.savez_compressed(counts_file, **counts)  # type: ignore[arg-type]  # arrays by name
+        arrays |= {f"{entry.key}/{name}": array for name, array in records.to_arrays().items()}
+    np.savez_compressed(counts_file, **arrays)  # type: ignore[arg-type]  # arrays by name
     return sum(p.numel() for p in network.parameters()), figures
 
 

@@ -1,9 +1,12 @@
 """Scoring a deployed engine: outputs in frame pixels, limits, the closing object and its table."""
 
+import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from rich.console import Console
@@ -14,8 +17,12 @@ from perception.core.labels import BOX_CLASSES, MAP_CLASSES, ROAD
 from perception.core.manifest import GRAPH_INPUT, Engine
 from perception.datasets.base import BoxLabels, Dataset, Sample
 from perception.metrics.outputs import read_outputs
-from perception.runtime import evaluate as module
-from perception.runtime.evaluate import evaluate, figures_table, spread_frames
+from perception.runtime.evaluation import evaluate as module
+from perception.runtime.evaluation import frames as frames_module
+from perception.runtime.evaluation.evaluate import evaluate
+from perception.runtime.evaluation.failures import FailurePictures
+from perception.runtime.evaluation.frames import spread_frames
+from perception.runtime.evaluation.table import figures_table
 
 FRAME_WH = (50, 40)
 SKY = MAP_CLASSES.index("sky")
@@ -38,6 +45,7 @@ class Made(Dataset):
             class_ids=np.zeros(1, np.int64),
             boxed_classes=(0, 1, 2),
             unjudged=np.zeros(class_map.shape, np.bool_),
+            distances_m=np.array([20], np.float32),
         )
         return Sample(name, image, class_map, boxes, camera=None)
 
@@ -78,7 +86,11 @@ class Seeing:
 @pytest.fixture
 def engine():
     manifest = SimpleNamespace(
-        name="tiny", map_classes=MAP_CLASSES, box_classes=BOX_CLASSES, max_pixels=64 * 64
+        name="tiny",
+        map_classes=MAP_CLASSES,
+        box_classes=BOX_CLASSES,
+        max_pixels=64 * 64,
+        score_threshold=0.4,
     )
     return Engine(Path("nowhere"), manifest)
 
@@ -86,13 +98,14 @@ def engine():
 @pytest.fixture
 def world(monkeypatch):
     """The two ways out of the module: data sets by name and number of frames, backends that are kept for inspection."""
-    made = SimpleNamespace(sets={"many": Made(10), "few": Made(3)}, backends=[], extra=True)
+    sets = {"many": Made(10), "few": Made(3), "blocks": Made(41)}
+    made = SimpleNamespace(sets=sets, backends=[], extra=True)
 
     def open_backend(name, engine, size_wh, *, precision):
         made.backends.append(Seeing(size_wh, made.extra))
         return made.backends[-1]
 
-    monkeypatch.setattr(module, "open_dataset", lambda name, _split: made.sets[name])
+    monkeypatch.setattr(frames_module, "open_dataset", lambda name, _split: made.sets[name])
     monkeypatch.setattr(module, "open_backend", open_backend)
     return made
 
@@ -185,13 +198,13 @@ def test_padding_is_cut_off_and_boxes_are_clipped_to_the_frame():
         "scores": np.array([[0.001]], np.float32),
         "class_ids": np.array([[2]], np.int32),
         "class_map": class_map,
-        "box_mask": (class_map == ROAD).astype(np.uint8),
+        "class_map_unmasked": class_map,
     }
     result = read_outputs(outputs, box)
     assert result.class_map.shape == (40, 50)
     assert (result.class_map == ROAD).all()
-    assert result.box_mask.dtype == np.bool_
-    assert result.box_mask.all()
+    assert result.class_map_unmasked.shape == (40, 50)
+    assert (result.class_map_unmasked == ROAD).all()
     assert result.road_score is None
     assert result.detections.boxes_xyxy.tolist() == [[40, 30, 50, 40]]
     assert result.detections.class_ids.tolist() == [2]
@@ -230,3 +243,78 @@ def test_the_table_pairs_each_figure_with_its_unmasked_one(engine, world):
     cells = [cell.strip() for cell in row.split("│")]
     assert cells[2:4] == ["1.0000 / 0.1250"] * 2
     assert not any("_unmasked" in line for line in lines)
+
+
+BLOCKS = [("blocks", "val")]
+
+
+def test_the_summary_says_how_sure_each_figure_is_and_how_that_was_drawn(engine, world):
+    summary = evaluate(engine, [*BLOCKS, ("few", "val")], "onnxruntime", "fp32")
+    json.dumps(summary)
+    intervals = summary["intervals"]["blocks:val"]
+    figures = summary["figures"]["blocks:val"]
+    sure = {"miou", "iou/road", "road_iou_unmasked", "ap50", "ap50/vehicle", "recall/15-30m"}
+    assert sure <= set(intervals)
+    assert {name: intervals[name] for name in sure} == {
+        name: pytest.approx((figures[name], figures[name])) for name in sure
+    }
+    assert intervals["road_iou_minus_unmasked"] == (0, 0)
+    assert summary["bootstrap"] == {
+        "resamples": 1000,
+        "block": 10,
+        "blocks": {"blocks:val": 5, "few:val": 1},
+    }
+    assert summary["intervals"]["few:val"] == {}, "one block tells nothing"
+    assert "pictures" not in summary
+
+
+def test_the_engines_own_score_threshold_is_what_a_box_is_found_at(engine, world):
+    engine.manifest.score_threshold = 0.95  # the box has 0.9
+    figures = evaluate(engine, BLOCKS, "onnxruntime", "fp32")["figures"]["blocks:val"]
+    assert figures["recall/15-30m"] == 0
+    assert figures["ap50"] == pytest.approx(1.0)
+
+
+def test_the_table_shows_intervals_and_what_the_mask_changes(engine, world):
+    summary = evaluate(engine, BLOCKS, "onnxruntime", "fp32")
+    summary["intervals"]["blocks:val"] |= {
+        "road_iou": (0.25, 0.75),
+        "road_iou_unmasked": (0.125, 0.5),
+        "road_iou_minus_unmasked": (-0.01, 0.02),
+    }
+    console = Console(width=200, file=StringIO())
+    console.print(figures_table(summary))
+    cells = [
+        [cell.strip() for cell in line.split("│")[1:-1]]
+        for line in console.file.getvalue().splitlines()
+    ]
+    place = cells.index(["road_iou", "1.0000 / 1.0000"])
+    assert cells[place + 1 : place + 3] == [
+        ["95 %", "0.250 to 0.750"],
+        ["95 %, no mask", "0.125 to 0.500"],
+    ]
+    place = cells.index(["road_iou, with minus without", "+0.0000"])
+    assert cells[place + 1] == ["95 %, road_iou", "-0.0100 to +0.0200"]
+    assert ["blocks of frames", "5"] in cells
+    figures = [row[0] for row in cells if row]
+    assert figures[figures.index("iou/road") + 1] != "95 %", "only the main figures"
+
+
+def test_the_worst_frames_are_drawn_and_named(engine, world, monkeypatch, tmp_path):
+    whole = module.read_outputs
+
+    def blind_to_the_third(outputs, box):
+        result = whole(outputs, box)
+        if world.sets["few"].loaded[-1] != "f002":
+            return result
+        return replace(result, class_map=np.full_like(result.class_map, SKY))
+
+    monkeypatch.setattr(module, "read_outputs", blind_to_the_third)
+    pictures = FailurePictures(engine.manifest, 2, tmp_path / "new" / "folder")
+    summary = evaluate(engine, [("few", "val")], "onnxruntime", "fp32", pictures=pictures)
+    (path,) = summary["pictures"]
+    assert path == str(tmp_path / "new" / "folder" / "few-val" / "01-f002.png")
+    picture = cv2.imread(path)
+    assert picture.shape[1] == 2 * FRAME_WH[0]
+    assert summary["frames"] == 3
+    assert summary["figures"]["few:val"]["frames"] == 3, "drawing scores nothing twice"

@@ -1,0 +1,50 @@
+"""Which frames of which sets are looked at."""
+
+from collections.abc import Iterator, Sequence
+
+from perception.core.errors import ConfigError
+from perception.core.types import UInt8
+from perception.datasets import Dataset, open_dataset
+
+DataSplits = Sequence[tuple[str, str]]
+
+
+def open_datasets(datasets: DataSplits) -> dict[str, Dataset]:
+    """Name and split of each set -> the set by its ``"SET:SPLIT"``.
+
+    Raises:
+        ConfigError: no set was named, or one that does not exist.
+    """
+    if not datasets:
+        raise ConfigError("no data set was named; expected SET:SPLIT, for example camvid:val")
+    return {f"{name}:{split}": open_dataset(name, split) for name, split in datasets}
+
+
+def spread(length: int, limit: int | None) -> list[int]:
+    """Indices of at most `limit` of `length` frames, evenly apart; raise `ConfigError` for a limit below 1."""
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit: expected at least 1 frame, got {limit}")
+    count = length if limit is None else min(limit, length)
+    return [i * length // count for i in range(count)]
+
+
+def spread_frames(datasets: DataSplits, frames: int) -> Iterator[tuple[str, UInt8]]:
+    """Name and picture of `frames` frames in all, spread evenly over the sets and within each.
+
+    Where a set has fewer than its share, the others give more.
+
+    Raises:
+        ConfigError: no set was named, or `frames` is below 1.
+    """
+    if frames < 1:
+        raise ConfigError(f"frames: expected at least 1, got {frames}")
+    opened = open_datasets(datasets)
+    shares: dict[str, int] = {}
+    for name in sorted(opened, key=lambda name: len(opened[name])):
+        share = (frames - sum(shares.values())) // (len(opened) - len(shares))
+        shares[name] = min(share, len(opened[name]))
+    chosen = {name: spread(len(opened[name]), share) for name, share in shares.items() if share}
+    for name in opened:
+        for index in chosen.get(name, ()):
+            sample = opened[name][index]
+            yield f"{name}/{sample.name}", sample.image

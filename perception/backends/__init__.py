@@ -1,6 +1,7 @@
 """What runs an engine. `open_backend` opens one for frames of one size."""
 
 from perception.backends.base import Backend
+from perception.backends.cpu import int8_sums_overflow
 from perception.core.errors import ConfigError
 from perception.core.manifest import Engine
 from perception.core.registry import Registry
@@ -16,12 +17,18 @@ BACKENDS = Registry(
 DEFAULT_BACKEND = "onnxruntime"  # of the base install; see README for the figures of both
 
 
+def default_precision(engine: Engine) -> str:
+    """What is run where no precision is asked for: the manifest's choice, but float32 where INT8 would be slow or wrong."""
+    chosen = engine.manifest.cpu_precision
+    return "fp32" if chosen == "int8" and int8_sums_overflow() else chosen
+
+
 def open_backend(
     name: str,
     engine: Engine,
     size_wh: tuple[int, int],
     *,
-    precision: str = "fp32",
+    precision: str = "",
     threads: int | None = None,
 ) -> Backend:
     """Open an engine for frames of one size.
@@ -30,7 +37,8 @@ def open_backend(
         name: of the backend, in `BACKENDS`.
         engine: checked engine folder.
         size_wh: width and height of the input, px, multiples of 32.
-        precision: ``"fp32"``, ``"int8"`` where the engine has such a graph, or ``"bf16"`` where backend and CPU have it.
+        precision: ``"fp32"``, ``"int8"`` where the engine has such a graph, or ``"bf16"`` where backend and CPU have it; empty: see
+            `default_precision`.
         threads: of the inference; ``None`` is every core that this process may use.
 
     Raises:
@@ -39,5 +47,6 @@ def open_backend(
     """
     if threads is not None and threads < 1:
         raise ConfigError(f"threads: expected at least 1, got {threads}")
-    backend: Backend = BACKENDS[name](engine, size_wh, precision=precision, threads=threads)
+    chosen = precision or default_precision(engine)
+    backend: Backend = BACKENDS[name](engine, size_wh, precision=chosen, threads=threads)
     return backend

@@ -60,7 +60,7 @@ def run(
     ],
     engine: EngineOption = ENGINE,
     backend: BackendOption = "",
-    precision: PrecisionOption = "fp32",
+    precision: PrecisionOption = "",
     sink: Annotated[
         list[str] | None,
         typer.Option(help="overlay=FILE.mp4, jsonl=FILE or window; as often as you like"),
@@ -176,6 +176,12 @@ def export(
         float | None,
         typer.Option(help="tau: boxes of at least this score cut the road; default: as trained"),
     ] = None,
+    mask_strength: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(
+            help="of the soft mask, for vehicle, pedestrian, cyclist; default: as trained"
+        ),
+    ] = None,
 ) -> None:
     """Make an engine folder from a checkpoint."""
     from perception.core.manifest import ENGINES_DIR, ROAD_SCORE_OUTPUT
@@ -185,6 +191,7 @@ def export(
         score_threshold=score_threshold,
         mask=mask,
         mask_threshold=mask_threshold,
+        mask_strength=tuple(mask_strength) if mask_strength else None,
         extras=(ROAD_SCORE_OUTPUT,) if with_road_score else (),
     )
     engine = export_checkpoint(checkpoint, out or ENGINES_DIR / name, options)
@@ -202,7 +209,7 @@ def evaluate(
     engine: EngineOption = ENGINE,
     data: DataOption = None,
     backend: BackendOption = "",
-    precision: PrecisionOption = "fp32",
+    precision: PrecisionOption = "",
     size: SizeOption = "",
     limit: Annotated[int | None, typer.Option(help="frames of each set, spread evenly")] = None,
     worst: Annotated[
@@ -222,7 +229,7 @@ def evaluate(
     """Score an engine on labelled data, with and without the box mask; with 95 % intervals, and pictures of failures."""
     from rich.console import Console
 
-    from perception.backends import DEFAULT_BACKEND
+    from perception.backends import DEFAULT_BACKEND, default_precision
     from perception.core.errors import ConfigError
     from perception.core.manifest import load_engine
     from perception.export.variants import evaluation_variant
@@ -241,7 +248,7 @@ def evaluate(
         evaluation_variant(loaded),
         splits,
         backend or DEFAULT_BACKEND,
-        precision,
+        precision or default_precision(loaded),
         size=size or None,
         limit=limit,
         pictures=drawn,

@@ -15,7 +15,8 @@ PrecisionOption = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="fp32; int8 where the engine has such a graph; bf16 with openvino where the CPU has it",
+        help="fp32; int8 where the engine has such a graph; bf16 with openvino where the CPU has it; "
+        "empty: what the engine's manifest names",
     ),
 ]
 SizeOption = Annotated[

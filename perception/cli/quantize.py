@@ -36,6 +36,10 @@ def quantize(
         bool,
         typer.Option("--again", help="measure nothing: make the graph from the file of ranges"),
     ] = False,
+    default: Annotated[
+        bool,
+        typer.Option("--default", help="let CPU backends run it where no precision is asked for"),
+    ] = False,
     sensitivity: Annotated[
         int, typer.Option(help="frames on which to show what each convolution costs; 0: no table")
     ] = 0,
@@ -74,7 +78,7 @@ def quantize(
     if sensitivity:
         rows = find_sensitivity(loaded, measured, spread_frames(splits, sensitivity))
         Console(stderr=True).print(sensitivity_table(rows))
-    made = write_int8(loaded, measured)
+    made = write_int8(loaded, measured, default=default)
     close(
         {
             "engine": made.manifest.name,
@@ -84,6 +88,7 @@ def quantize(
             "tensors": len(measured.ranges),
             "kept_float": dict(measured.kept_float),
             "int8_sha256": made.manifest.int8_sha256,
+            "cpu_precision": made.manifest.cpu_precision,
         }
     )
 

@@ -13,7 +13,7 @@ from perception.core.types import CHANNEL_ORDER
 
 FORMAT = 1  # of manifest.json; a reader refuses any other
 ENGINES_DIR = Path(__file__).parents[2] / "engines"
-DEFAULT_ENGINE = "road-lite0"
+DEFAULT_ENGINE = "road-lean"
 
 ONNX_FILE = "model.onnx"
 INT8_FILE = "model.int8.onnx"  # of the same network, its convolutions in 8 bits
@@ -56,6 +56,8 @@ class EngineManifest:
         max_pixels: frames with more pixels are scaled down to this many unless a size is asked for.
         onnx_sha256, weights_sha256: of the files beside the manifest.
         int8_sha256: of ``model.int8.onnx`` beside the manifest; empty where there is none.
+        cpu_precision: ``"fp32"`` or ``"int8"``: what CPU backends run where none is asked for, the fastest that was measured to
+            keep the accuracy.
         task: ``detection | segmentation | parallel | cascade``, or ``features`` for a network without heads, which is only timed.
         trained_on: data sets, with their licences.
         versions: package -> version that made the files.
@@ -80,6 +82,7 @@ class EngineManifest:
     versions: Mapping[str, str]
     created: str
     int8_sha256: str = ""
+    cpu_precision: str = "fp32"
     precision: str = "fp32"
     channel_order: str = CHANNEL_ORDER
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -101,6 +104,12 @@ class EngineManifest:
         if self.max_pixels < 1:
             raise EngineError(
                 f"engine {self.name!r}: max_pixels is {self.max_pixels}, expected at least 1"
+            )
+        if self.cpu_precision not in {"fp32", "int8"} or (
+            self.cpu_precision == "int8" and not self.int8_sha256
+        ):
+            raise EngineError(
+                f"engine {self.name!r}: cpu_precision is {self.cpu_precision!r}, expected 'fp32', or 'int8' with an INT8 graph"
             )
         promised = TASK_OUTPUTS.get(self.task, GRAPH_OUTPUTS)
         missing = [n for n in promised if n not in self.outputs]

@@ -59,6 +59,7 @@ class ExportOptions:
         max_pixels: larger frames are scaled down to this many px unless a size is asked for: KITTI's size by default.
         mask: form of the box mask; ``None``: as the run was configured.
         mask_threshold: its tau, in [0, 1]; ``None``: as the run was configured.
+        mask_strength: of the form ``soft``, for each box class; ``None``: as the run was configured.
         extras: further outputs, of `perception.core.manifest.EVALUATION_OUTPUTS`.
     """
 
@@ -66,6 +67,7 @@ class ExportOptions:
     max_pixels: int = 1248 * 384
     mask: str | None = None
     mask_threshold: float | None = None
+    mask_strength: tuple[float, ...] | None = None
     extras: tuple[str, ...] = ()
 
 
@@ -91,6 +93,8 @@ def export_network(
         drawn = replace(drawn, mask=options.mask)
     if options.mask_threshold is not None:
         drawn = replace(drawn, mask_threshold=options.mask_threshold)
+    if options.mask_strength is not None:
+        drawn = replace(drawn, mask_strength=options.mask_strength)
     config = replace(config, graph=drawn)
     graph = InferenceGraph(network, config.graph, options.extras)
     return _write(graph, stored, folder, options, dump_config(config), trained_on)

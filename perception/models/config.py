@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from perception.core.errors import ConfigError
+from perception.core.labels import BOX_CLASSES
+
+FINE_STRIDE = 4  # px of a cell of the backbone's largest map
 Task = Literal["detection", "segmentation", "parallel", "cascade"]
 
 
@@ -16,6 +20,9 @@ class ModelConfig:
         pretrained: start the backbone from ImageNet weights, where its file has them.
         neck_channels: channels of the three maps that the heads share.
         map_stride: px of a cell whose class scores the segmentation head makes; bilinear upsampling does the rest.
+        smooth_shallow: whether the neck's map of stride 8 passes a convolution of its own before the heads.
+        detail_channels: channels of the backbone's map of stride 4 that the segmentation head looks at before it classifies; 0 for
+            no look. Needs ``map_stride`` 4.
         cascade_input: what of the detection head the segmentation head sees: its ``prediction`` (the original's way) or its
             last hidden ``features``.
     """
@@ -25,7 +32,15 @@ class ModelConfig:
     pretrained: bool = True
     neck_channels: int = 64
     map_stride: Literal[4, 8] = 8
+    smooth_shallow: bool = True
+    detail_channels: int = 0
     cascade_input: Literal["prediction", "features"] = "prediction"
+
+    def __post_init__(self) -> None:
+        if self.detail_channels and self.map_stride != FINE_STRIDE:
+            raise ConfigError(
+                f"model.detail_channels: needs model.map_stride = {FINE_STRIDE}, got {self.map_stride}"
+            )
 
     @property
     def has_detection(self) -> bool:
@@ -57,3 +72,9 @@ class GraphConfig:
     mask: str = "hard"
     mask_threshold: float = 0.4
     mask_strength: tuple[float, ...] = (4.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if len(self.mask_strength) != len(BOX_CLASSES) or min(self.mask_strength) < 0:
+            raise ConfigError(
+                f"graph.mask_strength: expected {len(BOX_CLASSES)} numbers from 0 on, of {BOX_CLASSES}, got {self.mask_strength}"
+            )

@@ -42,7 +42,8 @@ class MultiTaskModel(nn.Module):
         self.config = config
         width = config.neck_channels
         self.backbone = BACKBONES[config.backbone](config.pretrained)
-        self.neck = FeaturePyramid(self.backbone.out_channels, width)
+        fine_channels, *deeper = self.backbone.out_channels
+        self.neck = FeaturePyramid(deeper, width, smooth_shallow=config.smooth_shallow)
         self.heads = nn.ModuleDict()
         if config.has_detection:
             self.heads["detection"] = HEADS["detection"](width, box_classes)
@@ -50,13 +51,18 @@ class MultiTaskModel(nn.Module):
             seen = width if config.cascade_input == "features" else BOX_CHANNELS + 1 + box_classes
             cascade_channels = seen if config.task == "cascade" else 0
             self.heads["segmentation"] = HEADS["segmentation"](
-                width, map_classes, cascade_channels, config.map_stride
+                width,
+                map_classes,
+                cascade_channels,
+                stride=config.map_stride,
+                fine_channels=fine_channels if config.detail_channels else 0,
+                detail_channels=config.detail_channels,
             )
 
     def forward(self, frame: Tensor) -> MultiTaskOutput:
         """Run the network on ``uint8[N, H, W, 3]``; H and W are multiples of 32."""
-        features = self.backbone(frame)  # maps at strides 8, 16, 32
-        pyramid = self.neck(features)  # maps of neck_channels, the same strides
+        fine, *deeper = self.backbone(frame)  # maps at strides 4, and 8, 16, 32
+        pyramid = self.neck(deeper)  # maps of neck_channels at strides 8, 16, 32
         objects = self.heads["detection"](pyramid) if "detection" in self.heads else None
         if "segmentation" not in self.heads:
             return MultiTaskOutput(objects, None)
@@ -64,4 +70,4 @@ class MultiTaskModel(nn.Module):
         if self.config.task == "cascade" and objects is not None:
             as_features = self.config.cascade_input == "features"
             seen = objects.features if as_features else objects.predictions
-        return MultiTaskOutput(objects, self.heads["segmentation"](pyramid, seen))
+        return MultiTaskOutput(objects, self.heads["segmentation"](pyramid, seen, fine))

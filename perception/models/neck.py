@@ -20,14 +20,19 @@ class FeaturePyramid(nn.Module):
     Args:
         in_channels: of the maps of stride 8, 16 and 32.
         channels: of each map that comes out.
+        smooth_shallow: whether the largest map too passes a last 3x3 convolution; the heads begin with one of their own.
     """
 
-    def __init__(self, in_channels: Sequence[int], channels: int) -> None:
+    def __init__(
+        self, in_channels: Sequence[int], channels: int, *, smooth_shallow: bool = True
+    ) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(conv_block(n, channels, kernel=1) for n in in_channels)
         self.smooth = nn.ModuleList(conv_block(channels, channels) for _ in in_channels)
+        if not smooth_shallow:
+            self.smooth[0] = nn.Identity()
 
-    def forward(self, features: Pyramid) -> Pyramid:
+    def forward(self, features: Sequence[Tensor]) -> Pyramid:
         """Maps ``float[N, C_i, H/s, W/s]`` -> maps ``float[N, channels, H/s, W/s]``, s = 8, 16, 32."""
         shallow, middle, deep = (side(x) for side, x in zip(self.lateral, features, strict=True))
         middle = middle + F.interpolate(deep, scale_factor=2.0, mode="nearest")

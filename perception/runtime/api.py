@@ -24,12 +24,12 @@ class Perceiver:
     Args:
         engine: checked engine folder.
         backend: name of the backend.
-        precision: ``"fp32"``, or ``"bf16"`` where the backend has it.
+        precision: ``"fp32"``, ``"int8"`` or ``"bf16"``, where engine and backend have it; empty: what the engine's manifest names.
         threads: of the inference; ``None`` is every core.
     """
 
     def __init__(
-        self, engine: Engine, backend: str, precision: str = "fp32", threads: int | None = None
+        self, engine: Engine, backend: str, precision: str = "", threads: int | None = None
     ) -> None:
         self.engine = engine
         self._backend = backend
@@ -62,7 +62,7 @@ def load(
     engine: str | Path = DEFAULT_ENGINE,
     *,
     backend: str = DEFAULT_BACKEND,
-    precision: str = "fp32",
+    precision: str = "",
     threads: int | None = None,
 ) -> Perceiver:
     """Load an engine, by name or folder: ``scene = perception.load()(image)``.
@@ -78,7 +78,7 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
     engine: str | Path = DEFAULT_ENGINE,
     *,
     backend: str = DEFAULT_BACKEND,
-    precision: str = "fp32",
+    precision: str = "",
     size: str = "",
     live: bool | None = None,
     limit: int | None = None,
@@ -93,7 +93,7 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
         source: a path, ``camera:N``, an address, or ``demo``.
         engine: a name under ``engines/``, or a folder.
         backend: name of the backend.
-        precision: ``"fp32"``, or ``"bf16"`` where the backend has it.
+        precision: ``"fp32"``, ``"int8"`` or ``"bf16"``, where engine and backend have it; empty: what the engine's manifest names.
         size: of the engine input, as ``WIDTHxHEIGHT``; empty: as the frames need.
         live: play a recording as if it were a camera.
         limit: number of scenes to give.

@@ -45,7 +45,7 @@ class BenchConfig:
     source: str = "demo"
     engine: str = DEFAULT_ENGINE
     backend: str = DEFAULT_BACKEND
-    precision: str = "fp32"
+    precision: str = ""
     size: str = ""  # of the engine input, as WIDTHxHEIGHT; empty: as the frames need
     threads: int | None = None  # of the inference; None: every core
     frames: int = 60  # in each segment of `bench_loop`; they are kept in memory

@@ -37,7 +37,7 @@ class RunConfig:
     source: str  # as `open_source` takes it
     engine: str = DEFAULT_ENGINE  # a name under engines/, or a folder
     backend: str = DEFAULT_BACKEND
-    precision: str = "fp32"
+    precision: str = ""
     size: str = ""  # of the engine input, as WIDTHxHEIGHT; empty: as the frames need
     sinks: tuple[str, ...] = ()  # NAME=PATH; empty, with `out`: results.jsonl and overlay.mp4 there
     live: bool | None = None  # None: live for cameras and streams, lossless for recordings

@@ -151,7 +151,7 @@ def test_a_picture_of_another_size_ends_the_run_and_keeps_what_was_found(
         pytest.param(
             ["verify", "--engine", "none"],
             ExitCode.ENGINE,
-            "known engines: ['road-lite0']",
+            "known engines: ['road-lean']",
             id="engine",
         ),
     ],

@@ -142,6 +142,8 @@ def test_an_unknown_key_in_a_manifest_is_refused(folder):
         pytest.param({"mask_threshold": 1.5}, r"mask_threshold is 1\.5", id="threshold over 1"),
         pytest.param({"score_threshold": -0.1}, r"score_threshold is -0\.1", id="threshold under 0"),
         pytest.param({"max_pixels": 0}, "max_pixels is 0", id="no pixels"),
+        pytest.param({"cpu_precision": "fp8"}, "cpu_precision is 'fp8'", id="unknown precision"),
+        pytest.param({"cpu_precision": "int8"}, "'int8' with an INT8 graph", id="no INT8 graph"),
     ],
 )  # fmt: skip
 def test_an_engine_of_another_contract_is_refused_with_the_difference(folder, changes, message):

@@ -51,7 +51,9 @@ def test_every_arm_is_timed_against_the_reference(tmp_path):
 
 def test_a_graph_is_made_once(tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr(forward_times, "reference_engine", lambda _: made.append("reference") or E())
+    monkeypatch.setattr(
+        forward_times, "reference_engine", lambda _: made.append("reference") or E()
+    )
     monkeypatch.setattr(forward_times, "untrained_engine", lambda config, _: config.model.task)
     monkeypatch.setattr(
         forward_times, "compare_engines",
@@ -92,7 +94,10 @@ def test_the_picture_has_a_panel_for_each_figure(tmp_path):
 
 def test_the_table_has_a_row_for_forward_times():
     rows = {row[0]: row[1:] for row in figure_rows({"arms": ARMS})}
-    assert rows["forward time at 64x32, r = 1"] == ["0.300 (0.200 to 0.400)", "0.900 (0.800 to 1.000)"]
+    assert rows["forward time at 64x32, r = 1"] == [
+        "0.300 (0.200 to 0.400)",
+        "0.900 (0.800 to 1.000)",
+    ]
 
 
 def test_a_size_that_no_graph_takes_is_refused(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from perception.backends import BACKENDS, open_backend
+from perception.backends import BACKENDS, default_precision, open_backend
 from perception.cli.quantize import quantize
 from perception.core.errors import ConfigError, EngineError, OutputError
 from perception.core.manifest import INT8_FILE, load_engine, sha256
@@ -212,3 +212,21 @@ def test_the_command_leaves_ranges_and_graph_and_makes_it_again(
 def test_frames_that_are_scored_are_never_measured(copied):
     with pytest.raises(ConfigError, match="camvid:val: expected a training split"):
         quantize(engine=str(copied.folder), data=["camvid:val"])
+
+
+def test_int8_runs_by_default_only_where_the_manifest_says_so_and_the_cpu_can(
+    int8_engine, ranges, monkeypatch
+):
+    assert default_precision(int8_engine) == "fp32"
+    try:
+        chosen = write_int8(int8_engine, ranges, default=True)
+        monkeypatch.setattr("perception.backends.int8_sums_overflow", lambda: False)
+        assert default_precision(chosen) == "int8"
+        with open_backend("onnxruntime", chosen, (96, 64)) as backend:
+            assert backend.precision == "int8"
+        with open_backend("onnxruntime", chosen, (96, 64), precision="fp32") as backend:
+            assert backend.precision == "fp32"
+        monkeypatch.setattr("perception.backends.int8_sums_overflow", lambda: True)
+        assert default_precision(chosen) == "fp32"
+    finally:
+        write_int8(int8_engine, ranges)

@@ -12,13 +12,13 @@ FRAME = torch.randint(0, 256, (1, 64, 96, 3), dtype=torch.uint8)
 
 
 @pytest.mark.parametrize("name", list(BACKBONES))
-def test_each_backbone_gives_maps_at_strides_8_16_and_32(name):
+def test_each_backbone_gives_maps_at_strides_4_to_32(name):
     backbone = BACKBONES[name](False).eval()
     with torch.no_grad():
         maps = backbone(FRAME)
     sizes = [
         (1, channels, 64 // s, 96 // s)
-        for channels, s in zip(backbone.out_channels, (8, 16, 32), strict=True)
+        for channels, s in zip(backbone.out_channels, (4, 8, 16, 32), strict=True)
     ]
     assert [tuple(m.shape) for m in maps] == sizes
 
@@ -32,7 +32,7 @@ def test_a_backbone_without_pretrained_weights_says_so(name):
 
 
 def test_the_pretrained_features_are_those_of_the_published_network():
-    published = timm.create_model(ARCHITECTURE, features_only=True, out_indices=(2, 3, 4)).eval()
+    published = timm.create_model(ARCHITECTURE, features_only=True, out_indices=(1, 2, 3, 4)).eval()
     weights = read_weights()
     published.load_state_dict({name: weights[name] for name in published.state_dict()})
     rgb = FRAME.flip(3).permute(0, 3, 1, 2).float()
@@ -74,3 +74,36 @@ def test_segmentation_gradients_reach_the_detection_head_in_the_cascade_only(tas
     model(FRAME.repeat(2, 1, 1, 1)).class_logits.sum().backward()
     gradients = [p.grad for p in model.heads["detection"].tower.parameters()]
     assert any(g is not None and g.abs().sum() > 0 for g in gradients) == reaches
+
+
+@pytest.mark.parametrize("stride", [4, 8])
+@pytest.mark.parametrize("detail", [0, 8])
+def test_class_scores_come_in_cells_of_the_configured_stride(stride, detail):
+    options = {"pretrained": False, "backbone": "lean_resnet", "neck_channels": 16}
+    if detail and stride == 8:
+        with pytest.raises(
+            ConfigError, match=r"detail_channels: needs model\.map_stride = 4, got 8"
+        ):
+            ModelConfig(**options, map_stride=stride, detail_channels=detail)
+        return
+    config = ModelConfig(**options, map_stride=stride, detail_channels=detail, smooth_shallow=False)
+    model = MultiTaskModel(config).eval()
+    with torch.no_grad():
+        assert model(FRAME).class_logits.shape[2:] == (64 // stride, 96 // stride)
+
+
+def test_a_head_that_looks_at_fine_detail_sees_what_a_shallow_cell_cannot_tell():
+    torch.manual_seed(0)
+    config = ModelConfig(
+        pretrained=False, backbone="lean_resnet", neck_channels=16, map_stride=4, detail_channels=8
+    )
+    head = MultiTaskModel(config).heads["segmentation"].eval()
+    pyramid = tuple(torch.randn(1, 16, 8 // k, 8 // k) for k in (1, 2, 4))
+    seen = tuple(torch.randn(1, 8, 8 // k, 8 // k) for k in (1, 2, 4))
+    fine = torch.randn(1, 48, 16, 16)
+    changed = fine.clone()
+    changed[:, :, 0, 0] += 5.0
+    with torch.no_grad():
+        difference = (head(pyramid, seen, changed) - head(pyramid, seen, fine)).abs().amax(dim=1)
+    assert difference[0, 0, 0] > 0
+    assert difference[0, 3:].max() == 0, "detail stays where it is"

@@ -107,8 +107,10 @@ def int8_model(model: ModelProto, ranges: Int8Ranges) -> ModelProto:
     return quantised
 
 
-def write_int8(engine: Engine, ranges: Int8Ranges) -> Engine:
+def write_int8(engine: Engine, ranges: Int8Ranges, *, default: bool = False) -> Engine:
     """Write ``model.int8.onnx`` into an engine folder and its hash into the manifest; see `int8_model`.
+
+    With `default`, the manifest names it as what CPU backends run where no precision is asked for.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -117,7 +119,9 @@ def write_int8(engine: Engine, ranges: Int8Ranges) -> Engine:
     path = engine.folder / INT8_FILE
     try:
         path.write_bytes(data)
-        write_manifest(engine.folder, replace(engine.manifest, int8_sha256=sha256(path)))
+        precision = "int8" if default else "fp32"
+        manifest = replace(engine.manifest, int8_sha256=sha256(path), cpu_precision=precision)
+        write_manifest(engine.folder, manifest)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     return load_engine(engine.folder)

@@ -1,4 +1,4 @@
-"""The contract of a backbone: an image in, three maps of strides 8, 16 and 32 out."""
+"""The contract of a backbone: an image in, four maps of strides 4, 8, 16 and 32 out."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ class Backbone(nn.Module):
     so that no image is ever turned.
 
     Args:
-        features: module that returns the three maps for ``float[N, 3, H, W]``.
-        out_channels: channels of the maps of stride 8, 16 and 32.
+        features: module that returns the maps for ``float[N, 3, H, W]``.
+        out_channels: channels of the maps of stride 4, 8, 16 and 32.
         stem: the first convolution of `features`; its weights are for RGB when this is called.
         mean_rgb, std_rgb: what `features` was trained with, of values in [0, 255].
     """
@@ -42,16 +42,16 @@ class Backbone(nn.Module):
             bgr = torch.tensor(tuple(rgb)[::-1]).reshape(1, 3, 1, 1)
             self.register_buffer(name, bgr, persistent=False)
 
-    def forward(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Extract features.
 
         Args:
             frame: ``uint8[N, H, W, 3]``, channels in `perception.core.types.CHANNEL_ORDER`; H, W multiples of 32.
 
         Returns:
-            Maps ``float[N, C_i, H/s, W/s]`` for s = 8, 16, 32.
+            Maps ``float[N, C_i, H/s, W/s]`` for s = 4, 8, 16, 32.
         """
         # numbers first, then axes: TensorRT moves no uint8
         image = frame.to(self.mean.dtype).permute(0, 3, 1, 2)
-        shallow, middle, deep = self.features((image - self.mean) / self.std)
-        return shallow, middle, deep
+        fine, shallow, middle, deep = self.features((image - self.mean) / self.std)
+        return fine, shallow, middle, deep

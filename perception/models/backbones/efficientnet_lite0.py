@@ -36,7 +36,7 @@ class StridedConv(nn.Conv2d):
 
 def build(pretrained: bool) -> Backbone:
     """Build it, with the ImageNet weights where asked for."""
-    features: Any = timm.create_model(ARCHITECTURE, features_only=True, out_indices=(2, 3, 4))
+    features: Any = timm.create_model(ARCHITECTURE, features_only=True, out_indices=(1, 2, 3, 4))
     if pretrained:
         weights = read_weights()
         features.load_state_dict({name: weights[name] for name in features.state_dict()})

@@ -16,7 +16,7 @@ STAGES = ((64, 2), (128, 3), (256, 2))  # (channels, blocks) at strides 8, 16, 3
 
 
 class LeanResNet(nn.Module):
-    """The feature extractor: ``float[N, 3, H, W]`` -> maps of 64, 128 and 256 channels at strides 8, 16 and 32."""
+    """The feature extractor: ``float[N, 3, H, W]`` -> maps of 48, 64, 128 and 256 channels at strides 4, 8, 16 and 32."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,9 +35,9 @@ class LeanResNet(nn.Module):
             channels = width
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Extract the three maps."""
+        """Extract the maps."""
         x = self.stem(image)
-        maps = []
+        maps = [x]
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
@@ -52,4 +52,4 @@ def build(pretrained: bool) -> Backbone:
         )
     features = LeanResNet()
     first = next(m for m in features.modules() if isinstance(m, nn.Conv2d))
-    return Backbone(features, [width for width, _ in STAGES], first)
+    return Backbone(features, [STEM[1], *(width for width, _ in STAGES)], first)

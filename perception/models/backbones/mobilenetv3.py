@@ -15,6 +15,6 @@ def build(pretrained: bool) -> Backbone:
             "backbone 'mobilenetv3' has no pretrained weights here; set model.pretrained=false"
         )
     features: Any = timm.create_model(
-        "mobilenetv3_large_100", features_only=True, out_indices=(2, 3, 4)
+        "mobilenetv3_large_100", features_only=True, out_indices=(1, 2, 3, 4)
     )
     return Backbone(features, features.feature_info.channels(), features.conv_stem)

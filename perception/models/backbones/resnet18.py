@@ -14,5 +14,5 @@ def build(pretrained: bool) -> Backbone:
         raise ConfigError(
             "backbone 'resnet18' has no pretrained weights here; set model.pretrained=false"
         )
-    features: Any = timm.create_model("resnet18", features_only=True, out_indices=(2, 3, 4))
+    features: Any = timm.create_model("resnet18", features_only=True, out_indices=(1, 2, 3, 4))
     return Backbone(features, features.feature_info.channels(), features.conv1)

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from perception.core.labels import ROAD
 from perception.models.heads.detection import Boxes
 from perception.models.heads.segmentation import upsample_logits
-from perception.models.masks.base import NoMask
+from perception.models.masks.base import NoMask, best_class
 
 
 class HardMask(NoMask):
@@ -76,7 +76,7 @@ def classify_pixels(cell_logits: Tensor, logits: Tensor, blocked: Tensor) -> Ten
     Returns:
         ``uint8[N, H, W]``.
     """
-    best = logits.argmax(dim=1)
+    best = best_class(logits)
     never = [-1e4 if k == ROAD else 0.0 for k in range(cell_logits.shape[1])]
     others = cell_logits + cell_logits.new_tensor(never)[:, None, None]
     step = (others.argmax(dim=1, keepdim=True) - ROAD).to(cell_logits.dtype)

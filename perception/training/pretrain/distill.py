@@ -28,7 +28,7 @@ class FeatureDistillation(Pretraining):
         super().__init__(backbone, config)
         teacher = BACKBONES[config.teacher](True).to(memory_format=torch.channels_last)
         self._teacher = [teacher.eval().requires_grad_(False)]  # in a list: no part of checkpoints
-        pairs = zip(self.student.out_channels, teacher.out_channels, strict=True)
+        pairs = zip(self.student.out_channels[1:], teacher.out_channels[1:], strict=True)
         self.regressors = nn.ModuleList(nn.Conv2d(mine, theirs, 1) for mine, theirs in pairs)
 
     def on_fit_start(self) -> None:
@@ -38,9 +38,10 @@ class FeatureDistillation(Pretraining):
     def compare(self, frame: Tensor) -> Tensor:
         """The mean over the maps of the unexplained share of variance."""
         with torch.no_grad():
-            hints = self._teacher[0](frame)
+            _, *hints = self._teacher[0](frame)
+        _, *maps = self.student(frame)
         losses = []
-        for hint, regressor, found in zip(hints, self.regressors, self.student(frame), strict=True):
+        for hint, regressor, found in zip(hints, self.regressors, maps, strict=True):
             target = F.batch_norm(hint.float(), None, None, training=True)
             losses.append(F.mse_loss(regressor(found).float(), target))
         for stride, loss in zip((8, 16, 32), losses, strict=True):

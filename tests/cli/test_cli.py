@@ -96,7 +96,7 @@ def check_refused(done, code, words):
             ["--backend", "onxruntime"], ExitCode.USAGE, "did you mean 'onnxruntime'", id="backend"
         ),
         pytest.param(
-            ["--precision", "fp16"], ExitCode.USAGE, "precision 'fp32', got 'fp16'", id="precision"
+            ["--precision", "fp16"], ExitCode.USAGE, "['fp32', 'int8'], got 'fp16'", id="precision"
         ),
         pytest.param(["--size", "100x100"], ExitCode.USAGE, "try 128x128", id="size"),
         pytest.param(

@@ -239,14 +239,14 @@ from perception.render.store import write_drive
 from tests.render.factories import drive_config
 
 if __name__ == "__main__":
-    write_drive(drive_config(60), Path("drive"), processes=2, renderer="tests.render.factories:SlowDrive",
+    write_drive(drive_config(300), Path("drive"), processes=2, renderer="tests.render.factories:SlowDrive",
                 progress=lambda *told: print(*told, flush=True))
 """
 
 
 @pytest.fixture
 def long_render(tmp_path):
-    """A process that has two others render 60 slow frames, stopped by a signal to those that are named after the second."""
+    """A process that has two others render 300 slow frames, for half a minute, stopped by a signal to those that are named after the second."""
 
     def stop(number, send):
         script = tmp_path / "script.py"
@@ -261,7 +261,7 @@ def long_render(tmp_path):
             send(process.pid, number)
             began_s = time.monotonic()
             _, errors = process.communicate(timeout=20)  # the pipe closes once all have ended
-        assert time.monotonic() - began_s < 5
+        assert time.monotonic() - began_s < 12  # much less than what was left to render
         return errors
 
     return stop
@@ -269,8 +269,8 @@ def long_render(tmp_path):
 
 def check_whole(folder):
     drive = read_drive(folder)
-    done = sorted(set(range(60)) - set(drive.missing))
-    assert 2 <= len(done) < 60
+    done = sorted(set(range(300)) - set(drive.missing))
+    assert 2 <= len(done) < 300
     for index in done:
         read_frame(drive.folder, index)
 

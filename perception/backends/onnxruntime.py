@@ -73,16 +73,20 @@ class OnnxRuntimeBackend(Backend):
         self.__dict__.pop("_session", None)
 
 
-def _options(size_wh: tuple[int, int], threads: int) -> onnxruntime.SessionOptions:
+def arithmetic_options() -> onnxruntime.SessionOptions:
+    """Options with which INT8 sums are exact on this CPU: where they would overflow, by instructions that take twice the time."""
     options = onnxruntime.SessionOptions()
+    if int8_sums_overflow():
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
+
+
+def _options(size_wh: tuple[int, int], threads: int) -> onnxruntime.SessionOptions:
+    options = arithmetic_options()
     options.log_severity_level = QUIET
     options.intra_op_num_threads = threads
     for axis, length in zip(FREE_AXES, (1, size_wh[1], size_wh[0]), strict=True):
         options.add_free_dimension_override_by_name(axis, length)
-    if (
-        int8_sums_overflow()
-    ):  # exact then, by other instructions, which take more than twice the time
-        options.add_session_config_entry("session.x64quantprecision", "1")
     # Threads that spin while they wait take the cores from reading and encoding. Measured on 2 cores at 1248x384: the loop is as
     # fast on an idle machine (10.4 and 10.3 fps), and beside one other busy process it makes 5.6 instead of 3.8.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

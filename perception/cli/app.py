@@ -152,7 +152,7 @@ def study(
     if loaded.scoring.forward_size:
         for name, times in time_arms(loaded, pairs=60).items():
             summary["arms"][name]["forward"] = times
-        write_markdown(folder / "table.md", loaded.name, summary)
+        write_markdown(Path(summary["table"]), loaded.name, summary)
         draw_pareto(folder / "pareto.png", summary["arms"])
     Console(stderr=True).print(rich_table(loaded.name, summary))
     close(summary)

@@ -92,7 +92,7 @@ def bench_reference(
     threads: ThreadsOption = None,
 ) -> None:
     """The forward pass in units of torchvision's ResNet-18 with a feature pyramid of 96 channels and no heads, in turn."""
-    from perception.backends import DEFAULT_BACKEND
+    from perception.backends import DEFAULT_BACKEND, default_precision
     from perception.core.manifest import load_engine
     from perception.export.forward_times import as_ratio
     from perception.export.reference import reference_engine
@@ -106,6 +106,7 @@ def bench_reference(
         timed = load_engine(engine)
     reference = reference_engine(CACHE_DIR)
     backend = backend or DEFAULT_BACKEND
+    precision = precision or default_precision(timed)
     found = compare_engines(
         timed,
         reference,
@@ -143,12 +144,13 @@ def bench_mask(
     """What the box mask costs: the forward pass with it minus the one without, in turn."""
     from dataclasses import asdict
 
-    from perception.backends import DEFAULT_BACKEND
+    from perception.backends import DEFAULT_BACKEND, default_precision
     from perception.core.manifest import load_engine
     from perception.export.variants import unmasked_variant
     from perception.runtime.compare import compare_engines
 
     masked = load_engine(engine)
+    precision = precision or default_precision(masked)
     result = compare_engines(
         masked,
         unmasked_variant(masked),

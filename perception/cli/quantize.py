@@ -16,7 +16,8 @@ def quantize(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            "--data", help="SET:train, as often as you like; default: every training split"
+            "--data",
+            help="SET:train, as often as you like; default: camvid, kitti_road and kitti_object",
         ),
     ] = None,
     frames: Annotated[int, typer.Option(help="to measure, spread evenly over the sets")] = 100,
@@ -37,9 +38,12 @@ def quantize(
         typer.Option("--again", help="measure nothing: make the graph from the file of ranges"),
     ] = False,
     default: Annotated[
-        bool,
-        typer.Option("--default", help="let CPU backends run it where no precision is asked for"),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--default/--no-default",
+            help="whether CPU backends run it where no precision is asked for; default: as it was",
+        ),
+    ] = None,
     sensitivity: Annotated[
         int, typer.Option(help="frames on which to show what each convolution costs; 0: no table")
     ] = 0,

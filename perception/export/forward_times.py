@@ -12,7 +12,6 @@ from perception.backends import DEFAULT_BACKEND
 from perception.core.config import build_config, dump_config, merge
 from perception.export.reference import reference_engine
 from perception.export.variants import CACHE_DIR, untrained_engine
-from perception.models.config import GraphConfig
 from perception.runtime.compare import Comparison, compare_engines
 from perception.training.checkpoint import read_checkpoint
 from perception.training.config import TrainConfig
@@ -84,5 +83,4 @@ def _config(arm: Arm) -> TrainConfig:
     trained = arm.phases[-1] if arm.checkpoint is None else read_checkpoint(arm.checkpoint)[0]
     table = dump_config(trained)
     graph = merge(table["graph"], arm.graph)
-    build_config(GraphConfig, graph, f"arm {arm.name!r}")
     return build_config(TrainConfig, {**table, "graph": graph}, f"arm {arm.name!r}")

@@ -21,7 +21,9 @@ from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.core.manifest import (
     FREE_AXES,
     GRAPH_INPUT,
+    INT8_FILE,
     ONNX_FILE,
+    PARITY_FILE,
     WEIGHTS_FILE,
     Engine,
     EngineManifest,
@@ -166,6 +168,8 @@ def write_engine(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for stale in (INT8_FILE, PARITY_FILE):  # of the graph that was here
+            (folder / stale).unlink(missing_ok=True)
         save_weights(folder / WEIGHTS_FILE, weights)
         model = to_onnx(graph)
         (folder / ONNX_FILE).write_bytes(model.SerializeToString())

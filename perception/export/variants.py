@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from perception import models
 from perception.core.config import dump_config
 from perception.core.errors import EngineError
 from perception.core.manifest import EVALUATION_OUTPUTS, Engine, load_engine
@@ -21,6 +22,7 @@ from perception.models.multitask import MultiTaskModel
 from perception.training.config import TrainConfig
 
 CACHE_DIR = Path("runs") / "cache"
+MODELS_DIR = Path(models.__file__).parent
 
 
 def evaluation_variant(engine: Engine, cache: Path = CACHE_DIR) -> Engine:
@@ -38,8 +40,11 @@ def untrained_engine(config: TrainConfig, cache: Path = CACHE_DIR) -> Engine:
     graph = replace(config.graph, mask=config.graph.mask if config.model.has_detection else "none")
     config = replace(config, model=replace(config.model, pretrained=False), graph=graph)
     table = {"model": dump_config(config.model), "graph": dump_config(config.graph)}
-    digest = hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
-    folder = cache / f"untrained-{config.model.backbone}-{digest[:12]}"
+    # the code too: whoever changes a network times it next
+    digest = hashlib.sha256(json.dumps(table, sort_keys=True).encode())
+    for path in sorted(MODELS_DIR.rglob("*.py")):
+        digest.update(path.read_bytes())
+    folder = cache / f"untrained-{config.model.backbone}-{digest.hexdigest()[:12]}"
     try:
         return load_engine(folder)
     except EngineError:  # not made yet, or its making was interrupted

@@ -228,5 +228,6 @@ def test_int8_runs_by_default_only_where_the_manifest_says_so_and_the_cpu_can(
             assert backend.precision == "fp32"
         monkeypatch.setattr("perception.backends.int8_sums_overflow", lambda: True)
         assert default_precision(chosen) == "fp32"
+        assert write_int8(chosen, ranges).manifest.cpu_precision == "int8", "as it was"
     finally:
-        write_int8(int8_engine, ranges)
+        write_int8(int8_engine, ranges, default=False)

@@ -234,11 +234,13 @@ def test_a_process_that_dies_is_one_line_and_its_frames_are_kept(tmp_path):
 
 
 SCRIPT = """
+import signal
 from pathlib import Path
 from perception.render.store import write_drive
 from tests.render.factories import drive_config
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
     write_drive(drive_config(300), Path("drive"), processes=2, renderer="tests.render.factories:SlowDrive",
                 progress=lambda *told: print(*told, flush=True))
 """

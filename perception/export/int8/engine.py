@@ -107,10 +107,10 @@ def int8_model(model: ModelProto, ranges: Int8Ranges) -> ModelProto:
     return quantised
 
 
-def write_int8(engine: Engine, ranges: Int8Ranges, *, default: bool = False) -> Engine:
+def write_int8(engine: Engine, ranges: Int8Ranges, *, default: bool | None = None) -> Engine:
     """Write ``model.int8.onnx`` into an engine folder and its hash into the manifest; see `int8_model`.
 
-    With `default`, the manifest names it as what CPU backends run where no precision is asked for.
+    With `default`, the manifest names it as what CPU backends run where no precision is asked for; ``None`` leaves that as it is.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -119,7 +119,7 @@ def write_int8(engine: Engine, ranges: Int8Ranges, *, default: bool = False) -> 
     path = engine.folder / INT8_FILE
     try:
         path.write_bytes(data)
-        precision = "int8" if default else "fp32"
+        precision = {None: engine.manifest.cpu_precision, True: "int8", False: "fp32"}[default]
         manifest = replace(engine.manifest, int8_sha256=sha256(path), cpu_precision=precision)
         write_manifest(engine.folder, manifest)
     except OSError as error:

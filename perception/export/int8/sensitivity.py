@@ -10,6 +10,7 @@ from onnx import ModelProto
 from rich.table import Table
 
 from perception.backends.base import Tensors
+from perception.backends.onnxruntime import arithmetic_options
 from perception.core.manifest import GRAPH_INPUT, Engine
 from perception.core.types import UInt8
 from perception.export.int8.engine import engine_feed
@@ -21,10 +22,9 @@ from perception.export.int8.graph import (
     single_nodes,
 )
 from perception.export.int8.ranges import Int8Ranges
-from perception.export.parity import Parity, share
+from perception.export.parity import NO_THRESHOLD, Parity, share
 
 ALL, CHOSEN = "all", "as chosen"
-NO_THRESHOLD = 2.0  # no score reaches it: pixels are compared in every frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def sensitivity_table(rows: Sequence[Sensitivity]) -> Table:
 
 def _run(model: ModelProto, feeds: Sequence[UInt8]) -> list[Tensors]:
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
+        model.SerializeToString(), arithmetic_options(), providers=["CPUExecutionProvider"]
     )
     names = [output.name for output in session.get_outputs()]
     results = []

@@ -12,8 +12,8 @@ class SoftMask(NoMask):
     """Takes from the logit of road, in each cell, the strength of the boxes' class times the evidence of the boxes there.
 
     The hard mask takes everything inside a box and above it: road beside a wheel, between the legs of a person and behind a car too. Here a pixel of which
-    the segmentation is sure stays road. It works on cells before upsampling, so its cost does not grow with the pixels, and what is above a box is
-    left alone: on validation frames it made no difference.
+    the segmentation is sure stays road. It works on cells before upsampling, a sixteenth of the pixels or fewer, and leaves alone what is
+    above a box: on validation frames it made no difference.
     """
 
     def class_map(self, cells: Tensor, boxes: Boxes | None) -> Tensor:

@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
@@ -39,7 +40,7 @@ def pretrain(config: TrainConfig, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     asked = {"backbone": config.model.backbone, "seed": config.seed, **dump_config(config.pretrain)}
     written = folder / "config.json"
-    if written.is_file() and json.loads(written.read_text(encoding="utf-8")) != asked:
+    if written.is_file() and _read_config(written) != asked:
         raise ConfigError(f"{folder}: holds another pretraining; choose another --out or delete it")
     written.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
     weights = folder / WEIGHTS_FILE
@@ -81,10 +82,19 @@ def pretrain(config: TrainConfig, folder: Path) -> Path:
         raise KeyboardInterrupt
     if trainer.is_global_zero:
         tensors = {name: t.contiguous() for name, t in module.student.state_dict().items()}
-        save_file(tensors, weights)
+        unfinished = weights.with_suffix(".part")
+        save_file(tensors, unfinished)
+        unfinished.replace(weights)  # whole or not at all: a file that is there is finished
         last.unlink(missing_ok=True)  # what it was kept for is done
     trainer.strategy.barrier()
     return weights
+
+
+def _read_config(path: Path) -> Any:  # noqa: ANN401 (JSON of any shape)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None  # half written when a run was killed: of no pretraining at all
 
 
 def load_backbone(backbone: nn.Module, path: Path) -> None:

@@ -232,7 +232,6 @@ def evaluate(
     from perception.backends import DEFAULT_BACKEND, default_precision
     from perception.core.errors import ConfigError
     from perception.core.manifest import load_engine
-    from perception.export.variants import evaluation_variant
     from perception.runtime.evaluation.evaluate import evaluate as evaluate_engine
     from perception.runtime.evaluation.failures import FailurePictures
     from perception.runtime.evaluation.table import figures_table
@@ -240,6 +239,8 @@ def evaluate(
     if (worst is None) != (pictures is None):
         raise ConfigError("--worst N and --pictures DIR go together; give both, or neither")
     splits = parse_data(data)  # before the export of a variant, which takes a while
+    from perception.export.variants import evaluation_variant  # wants torch: after the checks
+
     loaded = load_engine(engine)
     drawn = None
     if worst is not None and pictures is not None:

@@ -1,10 +1,11 @@
-"""What the training device can do."""
+"""What the training device can do, and where a run computes."""
 
 from typing import Any
 
 import torch
 
 from perception.core.errors import ConfigError
+from perception.training.config import TrainConfig
 
 
 def choose_precision(asked: str) -> Any:  # noqa: ANN401 (Lightning's literal)
@@ -22,3 +23,13 @@ def choose_precision(asked: str) -> Any:  # noqa: ANN401 (Lightning's literal)
             "precision 'bf16': this device has no bfloat16 arithmetic; set precision=fp32"
         )
     return "bf16-mixed" if asked == "bf16" or (asked == "auto" and able) else "32-true"
+
+
+def placement(config: TrainConfig) -> dict[str, Any]:
+    """Where and in what precision a run computes, as options of Lightning's Trainer."""
+    return {
+        "accelerator": config.accelerator,
+        "devices": config.devices,
+        "strategy": config.strategy,
+        "precision": choose_precision(config.precision),
+    }

@@ -22,7 +22,7 @@ from perception.core.errors import ConfigError
 from perception.training.checkpoint import start_from
 from perception.training.config import TrainConfig
 from perception.training.data import MixedData
-from perception.training.hardware import choose_precision
+from perception.training.hardware import placement
 from perception.training.module import MultiTaskModule
 from perception.training.pretrain.run import load_backbone, pretrain
 
@@ -111,10 +111,7 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
     if config.optimizer.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=config.optimizer.ema_decay))
     trainer = pl.Trainer(
-        accelerator=config.accelerator,
-        devices=config.devices,
-        strategy=config.strategy,
-        precision=choose_precision(config.precision),
+        **placement(config),
         max_steps=config.steps,
         gradient_clip_val=config.optimizer.clip_norm,
         callbacks=callbacks,

@@ -16,7 +16,7 @@ from perception.core.config import dump_config
 from perception.core.errors import ConfigError
 from perception.training.config import TrainConfig
 from perception.training.data import MixedData
-from perception.training.hardware import choose_precision
+from perception.training.hardware import placement
 from perception.training.pretrain import METHODS
 
 logger = logging.getLogger(__name__)
@@ -50,10 +50,7 @@ def pretrain(config: TrainConfig, folder: Path) -> Path:
     pl.seed_everything(config.seed, workers=True)
     save_every = max(1, options.steps // 10)
     trainer = pl.Trainer(
-        accelerator=config.accelerator,
-        devices=config.devices,
-        strategy=config.strategy,
-        precision=choose_precision(config.precision),
+        **placement(config),
         max_steps=options.steps,
         gradient_clip_val=options.optimizer.clip_norm,
         callbacks=[

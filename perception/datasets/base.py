@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -75,7 +76,12 @@ class Dataset(Sequence[Sample]):
 
     Args:
         names: of the samples, in the set's own order.
+
+    Attributes:
+        stretch: how many neighbours in that order may show the same stretch of road, so that they are no independent samples.
     """
+
+    stretch: ClassVar[int] = 10
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)

@@ -20,9 +20,7 @@ from perception.datasets.base import (
 )
 from perception.datasets.kitti_calib import nominal_camera
 
-EVERY = (
-    5  # each fifth frame is validation: KITTI shuffled this set, so neighbours are not of one drive
-)
+EVERY = 5  # each fifth frame is validation
 LOCATION_Z = 12  # place, behind the type, of the metres from the camera along its axis
 
 
@@ -33,6 +31,8 @@ class KittiObject(Dataset):
         root: folder that holds ``training/{image_2,label_2,calib}``.
         split: ``train``, ``val`` or ``all``.
     """
+
+    stretch = 1  # KITTI shuffled this set: neighbours are not of one drive
 
     def __init__(self, root: Path, split: str) -> None:
         known = ("train", "val", "all")

@@ -13,6 +13,7 @@ from perception.core.manifest import EVALUATION_OUTPUTS
 from perception.datasets import Sample
 from perception.metrics.evaluator import Evaluator
 from perception.models.graph import InferenceGraph
+from perception.models.heads.detection import DetectionMaps
 from perception.models.multitask import MultiTaskModel
 from perception.training.config import TrainConfig
 from perception.training.inference import run_on_sample
@@ -51,7 +52,8 @@ class MultiTaskModule(pl.LightningModule):
         if out.detection is not None:
             terms |= self.losses["detection"](out.detection.predictions, batch)
         if out.class_logits is not None:
-            terms |= self.losses["segmentation"](out.class_logits, batch)
+            cells = self._through_mask(out.class_logits, out.detection, batch)
+            terms |= self.losses["segmentation"](cells, batch)
         weights = self.config.loss.weights
         total = torch.stack([weights.get(name, 1.0) * term for name, term in terms.items()]).sum()
         if not torch.isfinite(total):
@@ -61,6 +63,19 @@ class MultiTaskModule(pl.LightningModule):
         shown = {f"train/{name}": term.detach() for name, term in terms.items()}
         self.log_dict({"train/loss": total.detach(), **shown}, batch_size=len(batch.frame))
         return total
+
+    def _through_mask(self, cells: Tensor, detection: DetectionMaps | None, batch: Batch) -> Tensor:
+        """The class scores, in the configured share of the frames as the box mask leaves them."""
+        share = self.config.loss.mask_share
+        if not share or detection is None:
+            return cells
+        graph = InferenceGraph(self.model, self.config.graph)
+        frames, height, width, _ = batch.frame.shape
+        with torch.no_grad():  # the boxes learn from boxes alone
+            boxes = graph.find_boxes(detection.predictions, (width, height))
+        weighed = graph.mask.weigh(cells.float(), boxes)
+        drawn = torch.rand(frames, 1, 1, 1, device=cells.device) < share
+        return torch.where(drawn, weighed, cells.float())
 
     def on_validation_epoch_start(self) -> None:
         """Start counting afresh."""

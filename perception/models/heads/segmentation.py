@@ -33,8 +33,8 @@ class SegmentationHead(nn.Module):
         detail_channels: int = 0,
     ) -> None:
         super().__init__()
-        self.fuse_middle = conv_block(2 * channels, channels)
-        self.fuse_shallow = conv_block(2 * channels, channels)
+        self.fuse_middle = conv_block(channels, channels)
+        self.fuse_shallow = conv_block(channels, channels)
         # learns how detection and segmentation relate, and reduces the channels
         self.relate = conv_block(channels + 3 * cascade_channels, channels)
         self.detail: FineDetail | None = None
@@ -56,8 +56,8 @@ class SegmentationHead(nn.Module):
             ``float[N, C, H/stride, W/stride]`` logits.
         """
         shallow, middle, deep = pyramid
-        x = self.fuse_middle(torch.cat((_up(deep, 2), middle), dim=1))
-        x = self.fuse_shallow(torch.cat((_up(x, 2), shallow), dim=1))
+        x = self.fuse_middle(_up(deep, 2) + middle)
+        x = self.fuse_shallow(_up(x, 2) + shallow)
         if detection is not None:
             near, mid, far = detection
             x = torch.cat((x, near, _up(mid, 2), _up(far, 4)), dim=1)
@@ -95,13 +95,14 @@ class FineDetail(nn.Module):
 
     def __init__(self, channels: int, fine_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.enlarge = SubPixelConv(channels, out_channels, 2)
-        self.reduce = conv_block(fine_channels, out_channels, kernel=1)
+        self.reduce_known = conv_block(channels, out_channels, kernel=1)
+        self.reduce_fine = conv_block(fine_channels, out_channels, kernel=1)
         self.fuse = conv_block(2 * out_channels, out_channels)
 
     def forward(self, x: Tensor, fine: Tensor) -> Tensor:
         """``float[N, channels, H/8, W/8]``, ``float[N, fine_channels, H/4, W/4]`` -> ``float[N, out_channels, H/4, W/4]``."""
-        fused: Tensor = self.fuse(torch.cat((self.enlarge(x), self.reduce(fine)), dim=1))
+        known = _up(self.reduce_known(x), 2)
+        fused: Tensor = self.fuse(torch.cat((known, self.reduce_fine(fine)), dim=1))
         return fused
 
 

@@ -30,13 +30,17 @@ class NoMask:
         self.config = config
         self.stride = stride
 
+    def weigh(self, cells: Tensor, boxes: Boxes | None) -> Tensor:
+        """``float[N, C, H/s, W/s]`` logits -> the same as the boxes leave them, differentiable: what a training can look through."""
+        del boxes
+        return cells
+
     def class_map(self, cells: Tensor, boxes: Boxes | None) -> Tensor:
         """``float[N, C, H/s, W/s]`` logits -> ``uint8[N, H, W]`` classes."""
-        del boxes
-        return best_class(upsample_logits(cells, self.stride)).to(torch.uint8)
+        weighed = self.weigh(cells, boxes)
+        return best_class(upsample_logits(weighed, self.stride)).to(torch.uint8)
 
     def road_score(self, cells: Tensor, boxes: Boxes | None) -> Tensor:
         """``float[N, C, H/s, W/s]`` logits -> ``uint8[N, H, W]``, 255 x the probability of road."""
-        del boxes
-        p = upsample_logits(cells, self.stride).softmax(dim=1)
+        p = upsample_logits(self.weigh(cells, boxes), self.stride).softmax(dim=1)
         return (p[:, ROAD] * 255.0).round().to(torch.uint8)

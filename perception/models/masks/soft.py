@@ -16,15 +16,8 @@ class SoftMask(NoMask):
     above a box: on validation frames it made no difference.
     """
 
-    def class_map(self, cells: Tensor, boxes: Boxes | None) -> Tensor:
-        """See `NoMask.class_map`."""
-        return super().class_map(self._weigh(cells, boxes), None)
-
-    def road_score(self, cells: Tensor, boxes: Boxes | None) -> Tensor:
-        """See `NoMask.road_score`."""
-        return super().road_score(self._weigh(cells, boxes), None)
-
-    def _weigh(self, cells: Tensor, boxes: Boxes | None) -> Tensor:
+    def weigh(self, cells: Tensor, boxes: Boxes | None) -> Tensor:
+        """See `NoMask.weigh`."""
         if boxes is None:
             raise ValueError("a mask needs boxes")
         config = self.config

@@ -47,8 +47,8 @@ def evaluate(
     Returns:
         The closing JSON object: engine, backend, precision, device, the number of frames, and for each ``"SET:SPLIT"``
         under ``"figures"`` what `perception.metrics.evaluator.Evaluator.compute` gives and under ``"intervals"`` the 95 %
-        intervals ``[low, high]`` that `Evaluator.intervals` gives. ``"bootstrap"`` says how frames were drawn for these, and
-        how many blocks each set has; ``"pictures"``, where some were asked for, which were written.
+        intervals ``[low, high]`` that `Evaluator.intervals` gives. ``"bootstrap"`` says for each set how frames were drawn for these,
+        and how many blocks it has; ``"pictures"``, where some were asked for, which were written.
 
     Raises:
         ConfigError: no set was named, or `limit` is below 1.
@@ -57,7 +57,7 @@ def evaluate(
     fixed = parse_size(size) if size else None
     opened = open_datasets(datasets)
     frames = {name: spread(len(found), limit) for name, found in opened.items()}
-    resampling = Resampling()
+    resamplings = {name: Resampling(block=found.stretch) for name, found in opened.items()}
     scored: dict[str, Evaluator] = {}
     written: list[str] = []
     with ExitStack() as stack:
@@ -94,11 +94,14 @@ def evaluate(
         "device": ", ".join(devices),
         "frames": sum(map(len, frames.values())),
         "figures": {name: evaluator.compute() for name, evaluator in scored.items()},
-        "intervals": {name: e.intervals(resampling) for name, e in scored.items()},
+        "intervals": {name: e.intervals(resamplings[name]) for name, e in scored.items()},
         "bootstrap": {
-            "resamples": resampling.resamples,
-            "block": resampling.block,
-            "blocks": {n: len(set(resampling.blocks(len(f)).tolist())) for n, f in frames.items()},
+            name: {
+                "resamples": resampling.resamples,
+                "block": resampling.block,
+                "blocks": len(set(resampling.blocks(len(frames[name])).tolist())),
+            }
+            for name, resampling in resamplings.items()
         },
     }
     return summary if pictures is None else {**summary, "pictures": written}

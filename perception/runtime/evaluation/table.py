@@ -35,7 +35,7 @@ def figures_table(summary: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right")
         intervals = summary["intervals"][name]
         blocks = rows.setdefault("blocks of frames", [""] * len(sets))
-        blocks[column] = str(summary["bootstrap"]["blocks"][name])
+        blocks[column] = str(summary["bootstrap"][name]["blocks"])
         for key, value in figures.items():
             row = rows.setdefault(key.replace(UNMASKED, ""), [""] * len(sets))
             text = f"{value:.0f}" if key.startswith("frames") else f"{value:.4f}"

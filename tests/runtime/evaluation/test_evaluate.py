@@ -260,12 +260,17 @@ def test_the_summary_says_how_sure_each_figure_is_and_how_that_was_drawn(engine,
     }
     assert intervals["road_iou_minus_unmasked"] == (0, 0)
     assert summary["bootstrap"] == {
-        "resamples": 1000,
-        "block": 10,
-        "blocks": {"blocks:val": 5, "few:val": 1},
+        "blocks:val": {"resamples": 1000, "block": 10, "blocks": 5},
+        "few:val": {"resamples": 1000, "block": 10, "blocks": 1},
     }
     assert summary["intervals"]["few:val"] == {}, "one block tells nothing"
     assert "pictures" not in summary
+
+
+def test_frames_that_a_set_shuffled_are_drawn_one_by_one(engine, world):
+    world.sets["blocks"].stretch = 1
+    summary = evaluate(engine, BLOCKS, "onnxruntime", "fp32")
+    assert summary["bootstrap"]["blocks:val"] == {"resamples": 1000, "block": 1, "blocks": 41}
 
 
 def test_the_engines_own_score_threshold_is_what_a_box_is_found_at(engine, world):

@@ -164,12 +164,6 @@ class TrainConfig:
     strategy: str = "auto"
     threads: int = 0
 
-    def __post_init__(self) -> None:
-        if self.loss.mask_share and self.graph.mask == "hard":
-            raise ConfigError(
-                "loss.mask_share: the hard mask cannot be trained through, it works on classes; set graph.mask to soft, or loss.mask_share to 0"
-            )
-
 
 def list_presets() -> list[str]:
     """Names of the shipped presets."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from perception.core.config import dump_config
+from perception.core.errors import ConfigError
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.core.manifest import EVALUATION_OUTPUTS
 from perception.datasets import Sample
@@ -26,10 +27,17 @@ class MultiTaskModule(pl.LightningModule):
 
     Args:
         config: of the whole run; stands in every checkpoint under ``hyper_parameters``.
+
+    Raises:
+        ConfigError: the loss is to look through a mask that cannot be trained through.
     """
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
+        if config.loss.mask_share and config.graph.mask == "hard":
+            raise ConfigError(
+                "loss.mask_share: the hard mask cannot be trained through, it works on classes; set graph.mask to soft, or loss.mask_share to 0"
+            )
         self.save_hyperparameters(dump_config(config))
         self.config = config
         # channels last is the faster layout of convolutions on CPUs and on tensor cores

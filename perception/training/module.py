@@ -81,9 +81,9 @@ class MultiTaskModule(pl.LightningModule):
         frames, height, width, _ = batch.frame.shape
         with torch.no_grad():  # the boxes learn from boxes alone
             boxes = graph.find_boxes(detection.predictions, (width, height))
-        weighed = graph.mask.weigh(cells.float(), boxes)
+        cells = cells.float()
         drawn = torch.rand(frames, 1, 1, 1, device=cells.device) < share
-        return torch.where(drawn, weighed, cells.float())
+        return torch.where(drawn, graph.mask.weigh(cells, boxes), cells)
 
     def on_validation_epoch_start(self) -> None:
         """Start counting afresh."""

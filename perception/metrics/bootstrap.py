@@ -33,14 +33,14 @@ class Resampling:
 
     Attributes:
         resamples: how many samples, each of as many blocks as there are.
-        block: frames that are drawn together, neighbours in the set's order.
+        block: frames that are drawn together, neighbours in the set's order: frames of one drive look alike.
 
     Raises:
         ConfigError: one of them is below 1.
     """
 
     resamples: int = 1000
-    block: int = 10
+    block: int
 
     def __post_init__(self) -> None:
         if min(self.resamples, self.block) < 1:

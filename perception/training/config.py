@@ -69,18 +69,11 @@ class LossConfig:
         detection: in `perception.training.losses.DETECTION_LOSSES`.
         segmentation: in `perception.training.losses.SEGMENTATION_LOSSES`.
         weights: term -> factor; a term that is not named has 1.
-        mask_share: share of the frames whose class scores pass the box mask, with the boxes found at that step, before the loss
-            compares them: so the network learns what it may leave to its boxes, and, in the other frames, not to rely on them.
     """
 
     detection: str = "four_term"
     segmentation: str = "cross_entropy"
     weights: dict[str, float] = field(default_factory=dict)
-    mask_share: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.mask_share <= 1:
-            raise ConfigError(f"loss.mask_share: expected 0 to 1, got {self.mask_share}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from perception.core.config import dump_config
-from perception.core.errors import ConfigError
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.core.manifest import EVALUATION_OUTPUTS
 from perception.datasets import Sample
 from perception.metrics.evaluator import Evaluator
 from perception.models.graph import InferenceGraph
-from perception.models.heads.detection import DetectionMaps
 from perception.models.multitask import MultiTaskModel
 from perception.training.config import TrainConfig
 from perception.training.inference import run_on_sample
@@ -27,17 +25,10 @@ class MultiTaskModule(pl.LightningModule):
 
     Args:
         config: of the whole run; stands in every checkpoint under ``hyper_parameters``.
-
-    Raises:
-        ConfigError: the loss is to look through a mask that cannot be trained through.
     """
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
-        if config.loss.mask_share and config.graph.mask == "hard":
-            raise ConfigError(
-                "loss.mask_share: the hard mask cannot be trained through, it works on classes; set graph.mask to soft, or loss.mask_share to 0"
-            )
         self.save_hyperparameters(dump_config(config))
         self.config = config
         # channels last is the faster layout of convolutions on CPUs and on tensor cores
@@ -60,8 +51,7 @@ class MultiTaskModule(pl.LightningModule):
         if out.detection is not None:
             terms |= self.losses["detection"](out.detection.predictions, batch)
         if out.class_logits is not None:
-            cells = self._through_mask(out.class_logits, out.detection, batch)
-            terms |= self.losses["segmentation"](cells, batch)
+            terms |= self.losses["segmentation"](out.class_logits, batch)
         weights = self.config.loss.weights
         total = torch.stack([weights.get(name, 1.0) * term for name, term in terms.items()]).sum()
         if not torch.isfinite(total):
@@ -71,19 +61,6 @@ class MultiTaskModule(pl.LightningModule):
         shown = {f"train/{name}": term.detach() for name, term in terms.items()}
         self.log_dict({"train/loss": total.detach(), **shown}, batch_size=len(batch.frame))
         return total
-
-    def _through_mask(self, cells: Tensor, detection: DetectionMaps | None, batch: Batch) -> Tensor:
-        """The class scores, in the configured share of the frames as the box mask leaves them."""
-        share = self.config.loss.mask_share
-        if not share or detection is None:
-            return cells
-        graph = InferenceGraph(self.model, self.config.graph)
-        frames, height, width, _ = batch.frame.shape
-        with torch.no_grad():  # the boxes learn from boxes alone
-            boxes = graph.find_boxes(detection.predictions, (width, height))
-        cells = cells.float()
-        drawn = torch.rand(frames, 1, 1, 1, device=cells.device) < share
-        return torch.where(drawn, graph.mask.weigh(cells, boxes), cells)
 
     def on_validation_epoch_start(self) -> None:
         """Start counting afresh."""

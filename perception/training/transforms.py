@@ -1,13 +1,13 @@
 """Augmentation: frames, class maps, unjudged areas and boxes move together (torchvision's v2 transforms)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from perception.core.geometry import PADDING_VALUE
+from perception.core.geometry import PADDING_VALUE, SIZE_MULTIPLE
 from perception.core.labels import IGNORE
 
 MIN_SIDE = 4.0  # px: smaller boxes are not learnt
@@ -40,16 +40,46 @@ class RandomScale(v2.Transform):
         return self._call_kernel(v2.functional.resize, inpt, size=params["size"], antialias=True)
 
 
+class LetterboxPad(v2.Transform):
+    """Padding on the right and below, of random width: what the network meets in the car, where a frame is fitted into multiples of 32 px.
+
+    Without it the network never sees the lower end of a picture as it stands in the car, and labels that end with it are not learnt.
+
+    Args:
+        least_wh: px, the size that comes out is at least this.
+    """
+
+    FILL: ClassVar[dict[type, int]] = {tv_tensors.Image: PADDING_VALUE, tv_tensors.Mask: IGNORE}
+
+    def __init__(self, least_wh: tuple[int, int]) -> None:
+        super().__init__()
+        self.least_wh = least_wh
+
+    def make_params(self, flat_inputs: list[Any]) -> Labels:
+        """Draw the two widths."""
+        height, width = v2.functional.get_size(flat_inputs[0])
+        right, below = torch.randint(SIZE_MULTIPLE, (2,)).tolist()
+        least_width, least_height = self.least_wh
+        return {
+            "padding": [0, 0, max(right, least_width - width), max(below, least_height - height)]
+        }
+
+    def transform(self, inpt: Any, params: Labels) -> Any:  # noqa: ANN401 (any tv_tensor)
+        """Pad one member of the sample."""
+        fill = self.FILL.get(type(inpt), 0)
+        return self._call_kernel(v2.functional.pad, inpt, params["padding"], fill=fill)
+
+
 def build_transforms(crop_wh: tuple[int, int], scale_range: tuple[float, float]) -> v2.Transform:
-    """Random scale, crop, flip and colour.
+    """Random scale, padding, crop, flip and colour.
 
     What comes in has the keys ``frame`` (Image), ``maps`` (Mask ``uint8[2, H, W]``: class map, and unjudged as 0 or `IGNORE`), ``boxes``.
     """
-    fill = {tv_tensors.Image: PADDING_VALUE, tv_tensors.Mask: IGNORE}
     return v2.Compose(
         [
             RandomScale(*scale_range),
-            v2.RandomCrop(crop_wh[::-1], pad_if_needed=True, fill=fill),
+            LetterboxPad(crop_wh),
+            v2.RandomCrop(crop_wh[::-1]),
             v2.RandomHorizontalFlip(),
             # dusk and noon, dull and clear; hue is left out, it takes five times as long as the rest
             v2.RandomApply([v2.ColorJitter(brightness=0.5, contrast=0.5, saturation=0.5)], p=0.8),

@@ -160,7 +160,7 @@ def test_the_same_frames_are_drawn_each_time():
 def test_too_few_blocks_tell_nothing(frames):
     luck = np.random.default_rng(0)
     records = box_records(score_boxes([random_frame(luck) for _ in range(frames)]).records())
-    assert resample_figures(records, Resampling(resamples=5)) == {}
+    assert resample_figures(records, Resampling(resamples=5, block=10)) == {}
 
 
 def test_records_come_back_from_their_file(tmp_path):
@@ -203,12 +203,12 @@ def test_a_file_of_another_kind_is_one_clear_error(change, message):
 @pytest.mark.parametrize("wrong", [{"resamples": 0}, {"block": 0}], ids=["resamples", "block"])
 def test_nothing_to_draw_is_refused(wrong):
     with pytest.raises(ConfigError, match="at least 1"):
-        Resampling(**wrong)
+        Resampling(**{"block": 10} | wrong)
 
 
 def test_a_thousand_samples_of_a_validation_split_take_seconds():
     luck = np.random.default_rng(7)
     records = box_records(score_boxes([random_frame(luck) for _ in range(171)]).records())
     begin = time.perf_counter()
-    resample_figures(records, Resampling())
+    resample_figures(records, Resampling(block=10))
     assert time.perf_counter() - begin < 10

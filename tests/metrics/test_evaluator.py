@@ -267,13 +267,13 @@ def test_the_effect_of_the_mask_is_judged_on_the_same_frames():
 
 def test_without_unmasked_maps_there_is_no_effect_of_the_mask():
     evaluator = evaluator_of(*[(sample(CLASSES), result(class_map=CLASSES))] * 50)
-    found = evaluator.intervals(Resampling(resamples=20))
+    found = evaluator.intervals(Resampling(resamples=20, block=10))
     assert found["road_iou"] == (1, 1)
     assert not any("unmasked" in name for name in found)
 
 
 def test_no_frame_gives_no_interval():
-    assert Evaluator(MAP_CLASSES, BOX_CLASSES).intervals(Resampling()) == {}
+    assert Evaluator(MAP_CLASSES, BOX_CLASSES).intervals(Resampling(block=10)) == {}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from perception.core.errors import ConfigError
 from perception.models.backbones import BACKBONES
 from perception.models.backbones.efficientnet_lite0 import ARCHITECTURE, build, read_weights
 from perception.models.config import ModelConfig
+from perception.models.heads.detection import DetectionHead
 from perception.models.multitask import MultiTaskModel
 
 FRAME = torch.randint(0, 256, (1, 64, 96, 3), dtype=torch.uint8)
@@ -72,8 +73,22 @@ def test_segmentation_gradients_reach_the_detection_head_in_the_cascade_only(tas
     config = ModelConfig(task=task, pretrained=False, neck_channels=16, cascade_input=seen)
     model = MultiTaskModel(config)
     model(FRAME.repeat(2, 1, 1, 1)).class_logits.sum().backward()
-    gradients = [p.grad for p in model.heads["detection"].tower.parameters()]
+    gradients = [p.grad for p in model.heads["detection"].convolutions.parameters()]
     assert any(g is not None and g.abs().sum() > 0 for g in gradients) == reaches
+
+
+def test_the_statistics_kept_for_inference_are_right_for_each_stride():
+    torch.manual_seed(0)
+    head = DetectionHead(8, 3)
+    pyramid = tuple(
+        (1 + 3 * i) * torch.randn(4, 8, 64 // 2**i, 64 // 2**i) - 2 * i for i in range(3)
+    )
+    with torch.no_grad():
+        for _ in range(60):  # the running averages settle
+            trained = head.train()(pyramid)
+        kept = head.eval()(pyramid)
+    for ours, theirs in zip(kept.features, trained.features, strict=True):
+        assert torch.allclose(ours, theirs, rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("stride", [4, 8])

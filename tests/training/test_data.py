@@ -4,12 +4,13 @@ import torch
 from torchvision import tv_tensors
 
 from perception.core.errors import ConfigError
+from perception.core.geometry import PADDING_VALUE
 from perception.core.labels import IGNORE, ROAD, VEHICLE, map_id
 from perception.datasets import BoxLabels, Sample
 from perception.training.config import DataConfig, SetConfig
 from perception.training.data import MixedData, to_tensors
 from perception.training.inference import run_on_sample
-from perception.training.transforms import build_transforms, cut_boxes
+from perception.training.transforms import LetterboxPad, build_transforms, cut_boxes
 from tests.training.factories import make_scene, write_kitti_road
 
 
@@ -37,6 +38,23 @@ def test_frame_boxes_and_class_map_move_together(seed):
     red = (frame[2] - frame[0])[class_map == VEHICLE]
     grey = (frame[2] - frame[0])[class_map == ROAD]
     assert red.numel() == 0 or grey.numel() == 0 or red.median() != grey.median()
+
+
+def test_padding_lies_right_and_below_as_in_the_car():
+    transform = LetterboxPad((100, 140))
+    widths = set()
+    for seed in range(40):
+        torch.manual_seed(seed)
+        padded = transform(to_tensors(make_sample()))
+        height, width = padded["frame"].shape[1:]
+        assert 160 <= width < 160 + 32
+        assert 140 <= height < 120 + 32
+        assert torch.equal(padded["frame"][:, :120, :160], to_tensors(make_sample())["frame"])
+        assert (padded["frame"][:, 120:] == PADDING_VALUE).all()
+        assert (padded["maps"][:, :, 160:] == IGNORE).all()
+        assert torch.equal(padded["boxes"], to_tensors(make_sample())["boxes"])
+        widths.add(width)
+    assert len(widths) > 10, "of random width"
 
 
 def test_padding_is_ignored_and_unjudged():

@@ -5,6 +5,8 @@ import pytest
 
 from perception.core.errors import ConfigError, InputError
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES, ROAD, map_id
+from perception.datasets.kitti_object import KittiObject
+from perception.datasets.kitti_road import KittiRoad
 from perception.metrics.bootstrap import FrameRecords
 from perception.metrics.matches import DISTANCE_BANDS_M, RIGHT, SIZES, WRONG, BoxRecords
 from perception.metrics.segmentation import IDS, Confusion
@@ -32,7 +34,6 @@ data = { sets = [{ name = "kitti_road" }], crop_wh = [64, 64], batch_size = 2, w
 [scoring]
 scale = 0.5
 resamples = 20
-block = 1
 sets = [{ name = "kitti_road" }]
 figures = ["kitti_road:val/road_iou"]
 [[arm]]
@@ -53,6 +54,7 @@ ROAD_IOU = "kitti_road:val/road_iou"
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """Two arms of a second each on synthetic frames; the keywords replace parts of the file."""
+    monkeypatch.setattr(KittiRoad, "stretch", 1)  # of five frames, no stretches could be drawn
     monkeypatch.setenv("PERCEPTION_DATA", str(write_kitti_road(tmp_path / "data", frames=5)))
 
     def load(old="", new=""):
@@ -195,14 +197,18 @@ def make_run(hits, seed=0, wrong=0):
     total = Confusion(counts.sum(axis=0), counts.sum(axis=0))
     figures = {**total.figures(range(len(MAP_CLASSES))), "ap50": 0.5, "ap50_95": 0.3}
     records = FrameRecords({"": counts}, make_boxes(len(hits), wrong))
-    return Run(seed, 1_500_000, {"set:val": figures}, {"set:val": records})
+    return Run(seed, 1_500_000, {"kitti_object:val": figures}, {"kitti_object:val": records})
 
 
 SCORING = ScoringConfig(
-    sets=(SplitConfig(name="set"),),
-    figures=("set:val/road_iou", "set:val/miou", "set:val/ap50", "set:val/ap50_95"),
+    sets=(SplitConfig(name="kitti_object"),),
+    figures=(
+        "kitti_object:val/road_iou",
+        "kitti_object:val/miou",
+        "kitti_object:val/ap50",
+        "kitti_object:val/ap50_95",
+    ),
     resamples=200,
-    block=2,
 )
 
 
@@ -211,27 +217,29 @@ def test_arms_are_compared_on_the_same_drawn_frames():
     hits = np.random.default_rng(0).integers(10, 90, 40)
     runs = {"first": [make_run(hits)], "better": [make_run(hits + 5)], "same": [make_run(hits)]}
     arms = compare_arms(runs, dict.fromkeys(runs, 7), SCORING)["arms"]
-    better = arms["better"]["figures"]["set:val/road_iou"]
+    better = arms["better"]["figures"]["kitti_object:val/road_iou"]
     np.testing.assert_allclose([better["difference"], *better["interval"]], 0.05)
-    same = arms["same"]["figures"]["set:val/miou"]
+    same = arms["same"]["figures"]["kitti_object:val/miou"]
     assert (same["difference"], same["interval"]) == (0, [0, 0])
-    assert arms["same"]["figures"]["set:val/ap50"]["interval"] == [0, 0]
-    assert arms["same"]["figures"]["set:val/ap50_95"]["interval"] is None
-    assert "interval" not in arms["first"]["figures"]["set:val/road_iou"]
+    assert arms["same"]["figures"]["kitti_object:val/ap50"]["interval"] == [0, 0]
+    assert arms["same"]["figures"]["kitti_object:val/ap50_95"]["interval"] is None
+    assert "interval" not in arms["first"]["figures"]["kitti_object:val/road_iou"]
 
 
 def test_average_precision_is_compared_on_the_same_drawn_frames_too():
     hits = np.full(40, 50)
     runs = {"first": [make_run(hits)], "worse": [make_run(hits, wrong=8)]}
     arms = compare_arms(runs, dict.fromkeys(runs, 7), SCORING)["arms"]
-    low, high = arms["worse"]["figures"]["set:val/ap50"]["interval"]
+    low, high = arms["worse"]["figures"]["kitti_object:val/ap50"]["interval"]
     # with 8 surer wrong boxes, each of the 32 right ones stands at a precision of at most 32 / 40
     assert low < 0.8 * 0.8 - 1 < high < 0
     rows = difference_rows(compare_arms(runs, dict.fromkeys(runs, 7), SCORING))
-    assert f"({low:+.3f} to {high:+.3f})" in {row[0]: row[2] for row in rows}["set:val/ap50"]
+    assert (
+        f"({low:+.3f} to {high:+.3f})" in {row[0]: row[2] for row in rows}["kitti_object:val/ap50"]
+    )
 
 
-def test_the_interval_holds_the_difference_and_grows_with_the_block():
+def test_the_interval_holds_the_difference_and_grows_with_the_stretch_of_the_set(monkeypatch):
     luck = np.random.default_rng(1)
     drives = np.repeat(
         luck.integers(-10, 10, 8), 8
@@ -239,9 +247,10 @@ def test_the_interval_holds_the_difference_and_grows_with_the_block():
     runs = {"first": [make_run(np.full(64, 50))], "other": [make_run(50 + drives)]}
     widths = []
     for block in (1, 8):
-        scoring = ScoringConfig(sets=SCORING.sets, figures=("set:val/road_iou",), block=block)
+        monkeypatch.setattr(KittiObject, "stretch", block)
+        scoring = ScoringConfig(sets=SCORING.sets, figures=("kitti_object:val/road_iou",))
         found = compare_arms(runs, dict.fromkeys(runs, 7), scoring)["arms"]["other"]
-        entry = found["figures"]["set:val/road_iou"]
+        entry = found["figures"]["kitti_object:val/road_iou"]
         assert entry["interval"][0] < entry["difference"] < entry["interval"][1]
         widths.append(entry["interval"][1] - entry["interval"][0])
     assert widths[1] > 2 * widths[0]
@@ -265,40 +274,46 @@ def test_one_trained_network_is_scored_with_several_graphs(tiny, tmp_path):
 
 def test_what_an_arm_has_no_head_for_is_a_dash():
     none = FrameRecords({"": np.zeros((2, IDS, IDS + 1), np.int64)}, make_boxes(2))
-    boxes = Run(0, 1, {"set:val": {"ap50": 0.4}}, {"set:val": none})
+    boxes = Run(0, 1, {"kitti_object:val": {"ap50": 0.4}}, {"kitti_object:val": none})
     runs = {"first": [make_run([50, 50])], "boxes": [boxes]}
     comparison = compare_arms(runs, dict.fromkeys(runs, 7), SCORING)
     rows = {row[0]: row[1:] for row in figure_rows(comparison)}
-    assert rows["set:val/miou"][1] == "-"
-    assert rows["set:val/ap50"][1] == "0.400 (0.400 to 0.400)"
-    assert {row[0]: row[2] for row in difference_rows(comparison)}["set:val/road_iou"] == "-"
+    assert rows["kitti_object:val/miou"][1] == "-"
+    assert rows["kitti_object:val/ap50"][1] == "0.400 (0.400 to 0.400)"
+    assert {row[0]: row[2] for row in difference_rows(comparison)}[
+        "kitti_object:val/road_iou"
+    ] == "-"
 
 
 def test_seeds_give_mean_and_range():
     runs = {"first": [make_run([50, 50]), make_run([70, 70], seed=1)]}
     comparison = compare_arms(runs, {"first": 7}, SCORING)
-    entry = comparison["arms"]["first"]["figures"]["set:val/road_iou"]
+    entry = comparison["arms"]["first"]["figures"]["kitti_object:val/road_iou"]
     assert (entry["mean"], entry["min"], entry["max"]) == pytest.approx((0.6, 0.5, 0.7))
     assert figure_rows(comparison)[:5] == [
         ["figure", "first"],
         ["steps", "7"],
         ["seeds", "0 1"],
         ["parameters, M", "1.50"],
-        ["set:val/road_iou", "0.600 (0.500 to 0.700)"],
+        ["kitti_object:val/road_iou", "0.600 (0.500 to 0.700)"],
     ]
     assert difference_rows(comparison) == []
 
 
 def test_frames_with_groups_count_for_the_road_but_not_for_classes():
     run = make_run([50] * 12)
-    grouped = run.records["set:val"].counts[""].copy()
-    grouped[4:, map_id("not_road"), 0] = 10
-    grouped[4:, ROAD, ROAD] = 100
-    other = Run(0, 1, run.figures, {"set:val": FrameRecords({"": grouped}, make_boxes(12))})
+    grouped = run.records["kitti_object:val"].counts[""].copy()
+    grouped[2:, map_id("not_road"), 0] = 10
+    grouped[2:, ROAD, ROAD] = 100
+    other = Run(
+        0, 1, run.figures, {"kitti_object:val": FrameRecords({"": grouped}, make_boxes(12))}
+    )
     drawn = compare_arms({"first": [run], "other": [other]}, {"first": 1, "other": 1}, SCORING)
     figures = drawn["arms"]["other"]["figures"]
-    assert figures["set:val/miou"]["interval"] is None, "some draw holds only frames with groups"
-    assert figures["set:val/road_iou"]["interval"][1] > 0
+    assert figures["kitti_object:val/miou"]["interval"] is None, (
+        "some draw holds only frames with groups"
+    )
+    assert figures["kitti_object:val/road_iou"]["interval"][1] > 0
 
 
 def test_runs_on_different_frames_are_not_compared():

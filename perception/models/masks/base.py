@@ -31,7 +31,7 @@ class NoMask:
         self.stride = stride
 
     def weigh(self, cells: Tensor, boxes: Boxes | None) -> Tensor:
-        """``float[N, C, H/s, W/s]`` logits -> the same as the boxes leave them, differentiable: what a training can look through."""
+        """``float[N, C, H/s, W/s]`` logits -> the same as the boxes leave them."""
         del boxes
         return cells
 

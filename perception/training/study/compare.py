@@ -92,7 +92,8 @@ def _resample(runs: Sequence[Run], key: str, scoring: ScoringConfig) -> dict[str
         raise InputError(
             f"{key}: the runs were scored on different frames ({sorted(lengths)}); delete their result.json and run again"
         )
-    resampling = Resampling(resamples=scoring.resamples, block=scoring.block)
+    stretch = next(entry.stretch for entry in scoring.sets if entry.key == key)
+    resampling = Resampling(resamples=scoring.resamples, block=stretch)
     by_seed = [resample_figures(run.records[key], resampling) for run in runs]
     names = set.intersection(*(set(found) for found in by_seed))
     return {name: np.mean([found[name] for found in by_seed], axis=0) for name in names}

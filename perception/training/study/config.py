@@ -13,6 +13,7 @@ from typing import Any, Literal
 from perception.core.config import Table, build_config, merge, read_toml
 from perception.core.errors import ConfigError
 from perception.core.geometry import parse_size
+from perception.datasets import DATASETS
 from perception.models.config import GraphConfig
 from perception.training.config import TrainConfig, read_preset
 
@@ -37,6 +38,12 @@ class SplitConfig:
         """``"SET:SPLIT"``."""
         return f"{self.name}:{self.split}"
 
+    @property
+    def stretch(self) -> int:
+        """How many neighbouring frames are drawn together, see `perception.datasets.base.Dataset`."""
+        stretch: int = DATASETS[self.name].stretch
+        return stretch
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringConfig:
@@ -52,7 +59,6 @@ class ScoringConfig:
         forward_size: ``WIDTHxHEIGHT`` at which `perception study` times the graph of each arm, in turn with a reference network;
             empty: not at all.
         resamples: of the bootstrap.
-        block: frames that are drawn together, neighbours in the set's order: frames of one drive look alike.
     """
 
     sets: tuple[SplitConfig, ...]
@@ -61,7 +67,6 @@ class ScoringConfig:
     scale: float = 1.0
     forward_size: str = ""
     resamples: int = 1000
-    block: int = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,5 +256,7 @@ def _check_scoring(scoring: ScoringConfig, origin: str) -> None:
         )
     if scoring.forward_size:
         parse_size(scoring.forward_size)
-    if min(scoring.resamples, scoring.block) < 1:
-        raise ConfigError(f"{origin}: scoring.resamples and scoring.block: expected at least 1")
+    if scoring.resamples < 1:
+        raise ConfigError(
+            f"{origin}: scoring.resamples: expected at least 1, got {scoring.resamples}"
+        )

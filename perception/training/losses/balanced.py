@@ -15,7 +15,7 @@ class BalancedLoss(nn.Module):
     the largest arrays of a training step, and over steps every pixel counts.
 
     The weight of class c is ``max(1, (common / share_c) ** power)``, its share being counted while training. So what is common keeps weight
-    1 and no border between two common classes moves. A group's pixels weigh 1.
+    1 and no border between two common classes moves.
 
     Source:
         Rahman, Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation", ISVC 2016, equation 3: the soft
@@ -27,13 +27,18 @@ class BalancedLoss(nn.Module):
         common: share of the pixels from which on a class weighs 1.
         power: how strongly rarer ones are raised.
         overlap: weight of the Jaccard term.
+        group: weight of a pixel that is labelled with a group. With 1, road is overdone where all that is labelled is road and not road
+            (`engines/EXPERIMENTS.md`, section 18).
     """
 
     share: Tensor
 
-    def __init__(self, common: float = 0.03, power: float = 0.75, overlap: float = 1.0) -> None:
+    def __init__(
+        self, common: float = 0.03, power: float = 0.75, overlap: float = 1.0, group: float = 2.5
+    ) -> None:
         super().__init__()
-        self.common, self.power, self.overlap = common, power, overlap
+        self.common, self.power = common, power
+        self.overlap, self.group = overlap, group
         self.register_buffer("share", torch.full((len(MAP_CLASSES),), 1.0 / len(MAP_CLASSES)))
 
     def forward(self, logits: Tensor, batch: Batch) -> Terms:
@@ -67,7 +72,7 @@ class BalancedLoss(nn.Module):
         if self.training and counts.sum() > 0:
             self.share.lerp_(counts / counts.sum(), 0.01)
         rare = (self.common / self.share.clamp(min=1e-4)).pow(self.power).clamp(min=1.0)
-        return torch.cat((rare, rare.new_ones(len(GROUPS))))
+        return torch.cat((rare, rare.new_full((len(GROUPS),), self.group)))
 
     def _miss(self, p: Tensor, target: Tensor) -> Tensor:
         """One minus the mean soft Jaccard index of the classes that are labelled."""

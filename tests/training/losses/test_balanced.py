@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from perception.core.labels import IGNORE, MAP_CLASSES, ROAD, map_id
+from perception.core.labels import GROUPS, IGNORE, MAP_CLASSES, ROAD, map_id
 from perception.training.losses.balanced import BalancedLoss
 from tests.training.factories import SIZE_WH, make_batch
 
@@ -51,13 +51,15 @@ def test_a_group_tells_of_the_classes_that_are_not_in_it():
     assert loss(road, batch_of(truth))["overlap"].item() == pytest.approx(0.5, abs=0.01)
 
 
-def test_a_rare_class_weighs_more_and_a_common_one_does_not():
-    loss = BalancedLoss(common=0.03, power=0.5)
+def test_a_rare_class_and_a_group_weigh_more_and_a_common_class_does_not():
+    loss = BalancedLoss(common=0.03, power=0.5, group=3.0)
     loss.share.fill_(0.1)
     loss.share[POLE] = 0.0075
     weights = loss.eval()._weights(torch.full((1, 4), ROAD))
     assert weights[POLE].item() == pytest.approx(2.0)
-    assert weights.sum().item() == pytest.approx(len(weights) + 1), "all others weigh 1"
+    groups = weights[len(MAP_CLASSES) :]
+    assert groups.tolist() == [3.0] * len(GROUPS)
+    assert weights.sum() - groups.sum() == pytest.approx(len(MAP_CLASSES) + 1), "all others weigh 1"
 
 
 def test_shares_are_counted_while_training_only():

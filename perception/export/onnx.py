@@ -217,6 +217,7 @@ def to_onnx(graph: nn.Module) -> onnx.ModelProto:
         )
     model: onnx.ModelProto = program.model_proto  # type: ignore[union-attr]  # a program, since dynamo=True
     _name_axes(model)
+    _drop_traces(model)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -231,6 +232,15 @@ def _name_axes(model: onnx.ModelProto) -> None:
             if not dim.HasField("dim_value"):
                 named = axis == 0 or image  # an axis of a feature map is a fraction of the frame's
                 dim.dim_param = FREE_AXES[axis] if named else f"{value.name}_{axis}"
+
+
+def _drop_traces(model: onnx.ModelProto) -> None:
+    """Take out the exporter's notes on every node and value: stack traces with the paths of the machine that exported."""
+    graph = model.graph
+    noted = (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer, graph)
+    for owner in (*noted, *model.functions):
+        del owner.metadata_props[:]
+        owner.ClearField("doc_string")
 
 
 def _specs(values: Any) -> dict[str, TensorSpec]:  # noqa: ANN401 (a protobuf container)

@@ -71,7 +71,7 @@ class GraphConfig:
     nms_iou: float = 0.6
     mask: str = "hard"
     mask_threshold: float = 0.4
-    mask_strength: tuple[float, ...] = (4.0, 0.0, 0.0)
+    mask_strength: tuple[float, ...] = (3.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         if len(self.mask_strength) != len(BOX_CLASSES) or min(self.mask_strength) < 0:

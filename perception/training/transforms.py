@@ -43,7 +43,7 @@ class RandomScale(v2.Transform):
 class LetterboxPad(v2.Transform):
     """Padding on the right and below, of random width: what the network meets in the car, where a frame is fitted into multiples of 32 px.
 
-    Without it the network never sees the lower end of a picture as it stands in the car, and labels that end with it are not learnt.
+    Without it the network never sees the lower end of a picture as it stands in the car.
 
     Args:
         least_wh: px, the size that comes out is at least this.
@@ -71,16 +71,16 @@ class LetterboxPad(v2.Transform):
 
 
 def build_transforms(crop_wh: tuple[int, int], scale_range: tuple[float, float]) -> v2.Transform:
-    """Random scale, padding, crop, flip and colour.
+    """Random scale, flip, padding, crop and colour.
 
     What comes in has the keys ``frame`` (Image), ``maps`` (Mask ``uint8[2, H, W]``: class map, and unjudged as 0 or `IGNORE`), ``boxes``.
     """
     return v2.Compose(
         [
             RandomScale(*scale_range),
+            v2.RandomHorizontalFlip(),
             LetterboxPad(crop_wh),
             v2.RandomCrop(crop_wh[::-1]),
-            v2.RandomHorizontalFlip(),
             # dusk and noon, dull and clear; hue is left out, it takes five times as long as the rest
             v2.RandomApply([v2.ColorJitter(brightness=0.5, contrast=0.5, saturation=0.5)], p=0.8),
         ]

@@ -48,6 +48,12 @@ def test_the_graph_has_no_operator_that_tensorrt_cannot_build(engine):
     }
 
 
+def test_the_graph_tells_nothing_of_the_machine_that_made_it(engine):
+    text = engine.onnx_path.read_bytes()
+    assert b"perception/models" not in text
+    assert b"site-packages" not in text
+
+
 def test_no_weight_is_denormal(engine):
     for tensor in onnx.load(engine.onnx_path).graph.initializer:
         values = numpy_helper.to_array(tensor)

@@ -57,6 +57,15 @@ def test_padding_lies_right_and_below_as_in_the_car():
     assert len(widths) > 10, "of random width"
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_padding_stays_on_the_right_in_flipped_frames(seed):
+    torch.manual_seed(seed)
+    ignored = build_transforms((320, 320), (1.0, 1.0))(to_tensors(make_sample()))["maps"][0]
+    ignored = ignored == IGNORE
+    assert ignored[:, -1].all()
+    assert not ignored[:120, :160].any()
+
+
 def test_padding_is_ignored_and_unjudged():
     torch.manual_seed(0)
     varied = build_transforms((320, 320), (1.0, 1.0))(to_tensors(make_sample()))

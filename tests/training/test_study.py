@@ -246,8 +246,8 @@ def test_the_interval_holds_the_difference_and_grows_with_the_stretch_of_the_set
     )  # what one arm is better by, the same for eight neighbours
     runs = {"first": [make_run(np.full(64, 50))], "other": [make_run(50 + drives)]}
     widths = []
-    for block in (1, 8):
-        monkeypatch.setattr(KittiObject, "stretch", block)
+    for stretch in (1, 8):
+        monkeypatch.setattr(KittiObject, "stretch", stretch)
         scoring = ScoringConfig(sets=SCORING.sets, figures=("kitti_object:val/road_iou",))
         found = compare_arms(runs, dict.fromkeys(runs, 7), scoring)["arms"]["other"]
         entry = found["figures"]["kitti_object:val/road_iou"]

@@ -15,7 +15,7 @@ class BalancedLoss(nn.Module):
     the largest arrays of a training step, and over steps every pixel counts.
 
     The weight of class c is ``max(1, (common / share_c) ** power)``, its share being counted while training. So what is common keeps weight
-    1 and no border between two common classes moves.
+    1 and no border between two common classes moves. A pixel of a group weighs `group`, which moves road's border inwards on purpose.
 
     Source:
         Rahman, Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation", ISVC 2016, equation 3: the soft

@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: demo test check soak format clean distclean constraints help \
+.PHONY: demo test test-double check soak format clean distclean constraints help \
         check-format check-lint check-types check-imports check-tests check-numpy1
 
 PYTHON ?= python3
@@ -26,13 +26,23 @@ COVERED := perception/core/*,perception/stages/*,perception/runtime/*
 CAR_TESTS := $(addprefix tests/,core stages sources sinks backends runtime render)
 
 # the labelled data is not part of the project: where it is absent its tests are deselected, and this says so
-ifneq ($(wildcard $(PERCEPTION_DATA)/camvid),)
 MARKERS := not gpu and not slow
+ifneq ($(wildcard $(PERCEPTION_DATA)/camvid),)
 DATA_NOTE := tests marked data: run on $(PERCEPTION_DATA)
 else
-MARKERS := not gpu and not slow and not data
+MARKERS += and not data
 DATA_NOTE := tests marked data: LEFT OUT, no labelled data in $(PERCEPTION_DATA) (set PERCEPTION_DATA)
 endif
+
+# TensorRT's Python bindings of several versions; a C compiler makes what stands in for TensorRT itself
+ifneq ($(shell command -v gcc),)
+BINDINGS := .venv/bindings/.fetched
+DOUBLE := test-double
+GCC_NOTE := tests marked bindings and double: run
+else
+GCC_NOTE := tests marked bindings and double: LEFT OUT, no gcc on this machine (on Debian or Ubuntu: apt-get install g++)
+endif
+MARKERS += and not double$(if $(BINDINGS),, and not bindings)
 
 # $(call environment,FOLDER): a fresh virtual environment, or one line that says why there is none
 define environment
@@ -48,6 +58,17 @@ endef
 	$(DEV)/python $(INSTALL) -e '.[dev]'
 	@touch $@
 
+.venv/bindings/.fetched: .venv/.installed tools/fetch_bindings.py tests/doubles/nvinfer.c
+	$(DEV)/python tools/fetch_bindings.py .venv/bindings
+	@touch $@
+
+# pycuda, compiled once, and a driver that needs no GPU
+.venv/cuda/libcuda.so.1: .venv/.installed tools/build_pycuda.py tests/doubles/libcuda.c
+	$(DEV)/python tools/build_pycuda.py .venv/wheels
+	$(DEV)/python $(INSTALL) .venv/wheels/pycuda-*.whl
+	@mkdir -p $(@D)
+	gcc -shared -fPIC -O1 -Wall -Wextra -pthread -Wl,-soname,libcuda.so.1 -o $@ tests/doubles/libcuda.c -ldl
+
 .venv-demo/.installed: pyproject.toml constraints.txt
 	$(call environment,.venv-demo)
 	@echo "installing the base into .venv-demo, without torch"
@@ -62,11 +83,15 @@ endef
 demo: .venv-demo/.installed ## stream the shipped drive through the shipped model; results in runs/demo
 	$(DEMO)/perception run --source demo --out runs/demo
 
-test: .venv/.installed ## install the development environment and run the tests
+test: .venv/.installed $(BINDINGS) $(DOUBLE) ## install the development environment and run the tests
 	@echo "$(DATA_NOTE)"
+	@echo "$(GCC_NOTE)"
 	$(DEV)/pytest -m "$(MARKERS)"
 
-check: check-format check-lint check-types check-imports check-tests check-numpy1 ## every gate; CI runs the same
+test-double: .venv/cuda/libcuda.so.1 ## the TensorRT runner and its CUDA bindings, on a driver that needs no GPU
+	LD_LIBRARY_PATH=.venv/cuda $(DEV)/pytest -m "double" tests/backends/device
+
+check: check-format check-lint check-types check-imports check-tests $(DOUBLE) check-numpy1 ## every gate; CI runs the same
 
 check-format: .venv/.installed
 	$(DEV)/ruff format --check .
@@ -81,8 +106,9 @@ check-imports: .venv/.installed
 	$(DEV)/lint-imports
 
 # Only what is covered is traced: under coverage, CPython 3.11 crashed within torch's exporter.
-check-tests: .venv/.installed
+check-tests: .venv/.installed $(BINDINGS)
 	@echo "$(DATA_NOTE)"
+	@echo "$(GCC_NOTE)"
 	$(DEV)/pytest -m "$(MARKERS)" --cov --cov-report= $(CAR_TESTS)
 	$(DEV)/coverage report --include='$(COVERED)' --fail-under=90
 	$(DEV)/pytest -m "$(MARKERS)" $(addprefix --ignore=,$(CAR_TESTS))

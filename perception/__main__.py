@@ -1,21 +1,12 @@
-"""The entry of the command line: every expected error becomes one line and an exit code."""
-
-import logging
-import sys
+"""The entry of the command line."""
 
 from perception.cli.app import app
-from perception.core.errors import PerceptionError
+from perception.cli.options import run_app
 
 
 def main() -> None:
     """Run the command line."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    logging.getLogger("perception").setLevel(logging.INFO)
-    try:
-        app()
-    except PerceptionError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_app(app)
 
 
 if __name__ == "__main__":

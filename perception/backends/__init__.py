@@ -1,7 +1,6 @@
 """What runs an engine. `open_backend` opens one for frames of one size."""
 
 from perception.backends.base import Backend
-from perception.backends.cpu import int8_sums_overflow
 from perception.core.errors import ConfigError
 from perception.core.manifest import Engine
 from perception.core.registry import Registry
@@ -11,16 +10,18 @@ BACKENDS = Registry(
     {
         "onnxruntime": "perception.backends.onnxruntime:OnnxRuntimeBackend",
         "openvino": "perception.backends.openvino:OpenVinoBackend",
+        "tensorrt": "perception.backends.tensorrt:TensorRTBackend",
     },
     extras={"openvino": "openvino"},
 )
+CPU_BACKENDS = ("onnxruntime", "openvino")
 DEFAULT_BACKEND = "onnxruntime"  # of the base install; see README for the figures of both
 
 
-def default_precision(engine: Engine) -> str:
-    """What is run where no precision is asked for: the manifest's choice, but float32 where INT8 would be slow or wrong."""
-    chosen = engine.manifest.cpu_precision
-    return "fp32" if chosen == "int8" and int8_sums_overflow() else chosen
+def default_precision(name: str, engine: Engine) -> str:
+    """What a backend runs where no precision is asked for."""
+    chosen: str = BACKENDS[name].default_precision(engine)
+    return chosen
 
 
 def open_backend(
@@ -37,8 +38,8 @@ def open_backend(
         name: of the backend, in `BACKENDS`.
         engine: checked engine folder.
         size_wh: width and height of the input, px, multiples of 32.
-        precision: ``"fp32"``, ``"int8"`` where the engine has such a graph, or ``"bf16"`` where backend and CPU have it; empty: see
-            `default_precision`.
+        precision: ``"fp32"``, ``"int8"`` where the engine has such a graph, ``"bf16"`` where backend and CPU have it, ``"fp16"`` with
+            ``"tensorrt"``; empty: see `default_precision`.
         threads: of the inference; ``None`` is every core that this process may use.
 
     Raises:
@@ -47,6 +48,6 @@ def open_backend(
     """
     if threads is not None and threads < 1:
         raise ConfigError(f"threads: expected at least 1, got {threads}")
-    chosen = precision or default_precision(engine)
+    chosen = precision or default_precision(name, engine)
     backend: Backend = BACKENDS[name](engine, size_wh, precision=chosen, threads=threads)
     return backend

@@ -2,12 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.core.manifest import GRAPH_INPUT, TensorSpec
+from perception.backends.cpu import int8_sums_overflow
+from perception.core.manifest import GRAPH_INPUT, Engine, TensorSpec
 from perception.core.process import Closing
 
 Tensors = dict[str, NDArray[Any]]
@@ -19,7 +21,7 @@ class Backend(Closing):
     Attributes:
         name: registry name.
         device: what it runs on, for reports.
-        precision: ``"fp32"``, ``"bf16"`` or ``"int8"``, what was asked for and is in force.
+        precision: ``"fp32"``, ``"fp16"``, ``"bf16"`` or ``"int8"``, what was asked for and is in force.
         inputs, outputs: names, dtypes and shapes, every axis fixed.
     """
 
@@ -43,6 +45,17 @@ class Backend(Closing):
         """
         check_feeds(self.inputs, feeds)
         return self._infer(feeds)
+
+    @classmethod
+    def default_precision(cls, engine: Engine) -> str:
+        """What is run where no precision is asked for: on CPUs the manifest's choice, but float32 where INT8 would be slow or wrong."""
+        chosen = engine.manifest.cpu_precision
+        return "fp32" if chosen == "int8" and int8_sums_overflow() else chosen
+
+    @classmethod
+    def probe(cls) -> str:
+        """The version of what it runs on; raise `PerceptionError` where it cannot run on this machine."""
+        return version(cls.name)
 
     @abstractmethod
     def _infer(self, feeds: Mapping[str, NDArray[Any]]) -> Tensors:

@@ -9,6 +9,8 @@ import typer
 
 from perception import __version__
 from perception.cli.bench import bench_app
+from perception.cli.build import ManyValues, build
+from perception.cli.evaluate import evaluate
 from perception.cli.options import (
     ENGINE,
     BackendOption,
@@ -34,6 +36,8 @@ app = typer.Typer(
 app.add_typer(bench_app, name="bench")
 app.add_typer(render_app, name="render")
 app.command()(quantize)
+app.command(cls=ManyValues)(build)
+app.command()(evaluate)
 
 
 def show_version(asked: bool) -> None:
@@ -205,73 +209,18 @@ def export(
 
 
 @app.command()
-def evaluate(
-    engine: EngineOption = ENGINE,
-    data: DataOption = None,
-    backend: BackendOption = "",
-    precision: PrecisionOption = "",
-    size: SizeOption = "",
-    limit: Annotated[int | None, typer.Option(help="frames of each set, spread evenly")] = None,
-    worst: Annotated[
-        int | None,
-        typer.Option(
-            help="draw so many frames of each set, those of the largest sum of 1 - road IoU and the share of missed boxes; "
-            "needs --pictures"
-        ),
-    ] = None,
-    pictures: Annotated[
-        Path | None,
-        typer.Option(
-            help="folder for the drawn frames; most data sets may not be passed on: for looking at, not for publishing"
-        ),
-    ] = None,
-) -> None:
-    """Score an engine on labelled data, with and without the box mask; with 95 % intervals, and pictures of failures."""
-    from rich.console import Console
-
-    from perception.backends import DEFAULT_BACKEND, default_precision
-    from perception.core.errors import ConfigError
-    from perception.core.manifest import load_engine
-    from perception.runtime.evaluation.evaluate import evaluate as evaluate_engine
-    from perception.runtime.evaluation.failures import FailurePictures
-    from perception.runtime.evaluation.table import figures_table
-
-    if (worst is None) != (pictures is None):
-        raise ConfigError("--worst N and --pictures DIR go together; give both, or neither")
-    splits = parse_data(data)  # before the export of a variant, which takes a while
-    from perception.export.variants import evaluation_variant  # wants torch: after the checks
-
-    loaded = load_engine(engine)
-    drawn = None
-    if worst is not None and pictures is not None:
-        drawn = FailurePictures(loaded.manifest, worst, pictures)
-    summary = evaluate_engine(
-        evaluation_variant(loaded),
-        splits,
-        backend or DEFAULT_BACKEND,
-        precision or default_precision(loaded),
-        size=size or None,
-        limit=limit,
-        pictures=drawn,
-    )
-    summary["engine"] = engine
-    Console(stderr=True).print(figures_table(summary))
-    close(summary)
-
-
-@app.command()
 def verify(
     engine: EngineOption = ENGINE,
     data: DataOption = None,
     frames: Annotated[int, typer.Option(help="in all, spread evenly over the sets")] = 50,
 ) -> None:
     """Compare every backend with torch on real frames, and write parity.json beside the engine."""
-    from perception.backends import BACKENDS
+    from perception.backends import CPU_BACKENDS
     from perception.core.manifest import load_engine
-    from perception.export.parity import verify as verify_engine
+    from perception.export.verify import verify as verify_engine
     from perception.runtime.evaluation.frames import spread_frames
 
-    runners = [(name, "fp32") for name in BACKENDS] + [("openvino", "bf16")]
+    runners = [(name, "fp32") for name in CPU_BACKENDS] + [("openvino", "bf16")]
     close(verify_engine(load_engine(engine), spread_frames(parse_data(data), frames), runners))
 
 

@@ -106,7 +106,7 @@ def bench_reference(
         timed = load_engine(engine)
     reference = reference_engine(CACHE_DIR)
     backend = backend or DEFAULT_BACKEND
-    precision = precision or default_precision(timed)
+    precision = precision or default_precision(backend, timed)
     found = compare_engines(
         timed,
         reference,
@@ -150,7 +150,7 @@ def bench_mask(
     from perception.runtime.compare import compare_engines
 
     masked = load_engine(engine)
-    precision = precision or default_precision(masked)
+    precision = precision or default_precision(backend, masked)
     result = compare_engines(
         masked,
         unmasked_variant(masked),

@@ -1,22 +1,24 @@
-"""Options that several commands share, and how every command ends."""
+"""Options that several commands share, and how every command starts and ends."""
 
 import json
+import logging
+import sys
 from typing import Annotated, Any
 
 import typer
 
-from perception.core.errors import ConfigError, ExitCode
+from perception.core.errors import ConfigError, ExitCode, PerceptionError
 from perception.core.manifest import DEFAULT_ENGINE
 
 ENGINE = DEFAULT_ENGINE
 EngineOption = Annotated[str, typer.Option("--engine", help="a name under engines/, or a folder")]
-BackendOption = Annotated[str, typer.Option("--backend", help="onnxruntime or openvino")]
+BackendOption = Annotated[str, typer.Option("--backend", help="onnxruntime, openvino or tensorrt")]
 PrecisionOption = Annotated[
     str,
     typer.Option(
         "--precision",
         help="fp32; int8 where the engine has such a graph; bf16 with openvino where the CPU has it; "
-        "empty: what the engine's manifest names",
+        "fp16 with tensorrt; empty: what the engine's manifest names, with tensorrt fp16",
     ),
 ]
 SizeOption = Annotated[
@@ -33,6 +35,17 @@ DataOption = Annotated[
     typer.Option("--data", help="SET:SPLIT, as often as you like; default: every validation split"),
 ]
 VALIDATION = ["camvid:val", "kitti_road:val", "kitti_object:val"]
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run a command line; every expected error becomes one line and an exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger("perception").setLevel(logging.INFO)
+    try:
+        app()
+    except PerceptionError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 def close(summary: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Engines beside the shipped one, made once and kept: with the outputs of an evaluation, without the mask, untrained.
+"""Engines beside the shipped one, made once and kept: with the outputs of an evaluation, without the mask, rounded, untrained.
 
 The variant of an engine with an INT8 graph has one too, made from the same ranges.
 """
@@ -13,11 +13,19 @@ import torch
 
 from perception import models
 from perception.core.config import dump_config
-from perception.core.errors import EngineError
-from perception.core.manifest import EVALUATION_OUTPUTS, Engine, load_engine
+from perception.core.errors import EngineError, OutputError
+from perception.core.manifest import (
+    EVALUATION_OUTPUTS,
+    ONNX_FILE,
+    Engine,
+    load_engine,
+    write_manifest,
+)
 from perception.export.int8.engine import ranges_within, write_int8
 from perception.export.int8.ranges import Int8Ranges
 from perception.export.onnx import ExportOptions, export_network, export_variant
+from perception.export.tensorrt.emulate import emulate_half
+from perception.export.tensorrt.typed import typed_graph
 from perception.models.multitask import MultiTaskModel
 from perception.training.config import TrainConfig
 
@@ -33,6 +41,40 @@ def evaluation_variant(engine: Engine, cache: Path = CACHE_DIR) -> Engine:
 def unmasked_variant(engine: Engine, cache: Path = CACHE_DIR) -> Engine:
     """The engine without the box mask."""
     return _cached(engine, cache, "unmasked", extras=(), mask="none")
+
+
+def emulated_variant(engine: Engine, precision: str, cache: Path = CACHE_DIR) -> Engine:
+    """An engine whose float32 graph gives what TensorRT's typed graph of `engine` gives, with the rounding of half precision.
+
+    Args:
+        engine: checked engine folder.
+        precision: ``"fp16"`` or ``"int8"``.
+        cache: folder of what was made before.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    data = emulate_half(typed_graph(engine, precision).model).SerializeToString(deterministic=True)
+    digest = hashlib.sha256(data).hexdigest()
+    folder = cache / f"{engine.manifest.name}-{digest[:12]}-emulated-{precision}"
+    try:
+        return load_engine(folder)
+    except EngineError:  # not made yet, or its making was interrupted
+        manifest = replace(
+            engine.manifest,
+            name=folder.name,
+            onnx_sha256=digest,
+            int8_sha256="",
+            cpu_precision="fp32",
+            precision=precision,
+        )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ONNX_FILE).write_bytes(data)
+            write_manifest(folder, manifest)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
+        return load_engine(folder)
 
 
 def untrained_engine(config: TrainConfig, cache: Path = CACHE_DIR) -> Engine:

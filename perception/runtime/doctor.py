@@ -164,12 +164,12 @@ def _version(distribution: str, module: str) -> str:
 def _backends() -> Iterator[Finding]:
     for name in BACKENDS:
         try:
-            backend = BACKENDS[name]
+            found = BACKENDS[name].probe()
         except (PerceptionError, ImportError, OSError) as error:
             reason, _, way_out = _first_line(error).partition("; ")
             yield Finding("backends", name, False, reason, way_out)
         else:
-            yield Finding("backends", name, True, _version(name, backend.__module__))
+            yield Finding("backends", name, True, found)
 
 
 def _codecs() -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from perception.backends import BACKENDS, DEFAULT_BACKEND, open_backend
+from perception.backends import BACKENDS, CPU_BACKENDS, DEFAULT_BACKEND, open_backend
 from perception.backends.cpu import int8_sums_overflow
 from perception.core.errors import ConfigError, EngineError
 from perception.core.manifest import ONNX_FILE, Engine, TensorSpec
@@ -14,7 +14,7 @@ from perception.core.manifest import ONNX_FILE, Engine, TensorSpec
 SIZE_WH = (96, 64)
 
 
-@pytest.fixture(params=sorted(BACKENDS))
+@pytest.fixture(params=sorted(CPU_BACKENDS))
 def name(request):
     return request.param
 
@@ -185,7 +185,7 @@ def test_opening_openvino_does_not_load_its_telemetry():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", list(BACKENDS))
+@pytest.mark.parametrize("name", list(CPU_BACKENDS))
 def test_a_backend_leaves_the_arithmetic_of_the_process_alone(tiny_engine, name):
     with open_backend(name, tiny_engine, (64, 32)) as backend:
         backend.infer({"frame": np.zeros((1, 32, 64, 3), np.uint8)})

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from perception.backends import BACKENDS, default_precision, open_backend
+from perception.backends import CPU_BACKENDS, default_precision, open_backend
 from perception.cli.quantize import quantize
 from perception.core.errors import ConfigError, EngineError, OutputError
 from perception.core.manifest import INT8_FILE, load_engine, sha256
@@ -25,8 +25,8 @@ from perception.export.int8.ranges import (
     write_ranges,
 )
 from perception.export.int8.sensitivity import sensitivity
-from perception.export.parity import verify
 from perception.export.variants import evaluation_variant
+from perception.export.verify import EMULATED, verify
 from perception.runtime.evaluation import frames as frames_module
 
 KEPT = {"heads.detection.predict": "coordinates", "heads.segmentation.classify": "scores"}
@@ -120,7 +120,7 @@ def test_ranges_of_another_graph_are_refused(engine, ranges):
     check_measured_on(engine, ranges)
 
 
-@pytest.mark.parametrize("backend", list(BACKENDS))
+@pytest.mark.parametrize("backend", list(CPU_BACKENDS))
 def test_int8_is_close_to_float_but_not_equal(int8_engine, backend):
     want, got = (infer(int8_engine, backend, precision) for precision in ("fp32", "int8"))
     assert (want["class_map"] == got["class_map"]).mean() > 0.8
@@ -138,13 +138,13 @@ def test_the_float_graph_and_its_promise_stay_as_they_were(engine, int8_engine):
     assert replace(int8_engine.manifest, int8_sha256="") == engine.manifest
 
 
-@pytest.mark.parametrize("backend", list(BACKENDS))
+@pytest.mark.parametrize("backend", list(CPU_BACKENDS))
 def test_an_engine_without_int8_is_refused_with_the_command_to_make_it(engine, backend):
     with pytest.raises(EngineError, match=r"no INT8 graph; .*perception quantize --engine small"):
         infer(engine, backend, "int8")
 
 
-@pytest.mark.parametrize("backend", list(BACKENDS))
+@pytest.mark.parametrize("backend", list(CPU_BACKENDS))
 def test_a_foreign_int8_graph_is_refused(copied, backend):
     shutil.copy(copied.onnx_path, copied.folder / INT8_FILE)
     with pytest.raises(EngineError, match="not the file the manifest names"):
@@ -178,10 +178,16 @@ def test_a_variant_follows_its_engine_to_other_ranges(copied, ranges, cache):
     assert ranges_within(evaluation_variant(changed, cache)).ranges == wider
 
 
-def test_verify_reports_int8_and_does_not_judge_it(copied):
+def test_verify_reports_int8_and_does_not_judge_it(copied, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     summary = verify(copied, make_frames(), [("onnxruntime", "fp32")])
     rows = [(r["backend"], r["precision"], r["judged"]) for r in summary["results"]]
-    assert rows == [("onnxruntime", "fp32", True), *((name, "int8", False) for name in BACKENDS)]
+    assert rows == [
+        ("onnxruntime", "fp32", True),
+        (EMULATED, "fp16", True),
+        (EMULATED, "int8", False),
+        *((name, "int8", False) for name in CPU_BACKENDS),
+    ]
 
 
 def test_the_table_tells_what_each_convolution_costs(engine, ranges):
@@ -217,17 +223,17 @@ def test_frames_that_are_scored_are_never_measured(copied):
 def test_int8_runs_by_default_only_where_the_manifest_says_so_and_the_cpu_can(
     int8_engine, ranges, monkeypatch
 ):
-    assert default_precision(int8_engine) == "fp32"
+    assert default_precision("onnxruntime", int8_engine) == "fp32"
     try:
         chosen = write_int8(int8_engine, ranges, default=True)
-        monkeypatch.setattr("perception.backends.int8_sums_overflow", lambda: False)
-        assert default_precision(chosen) == "int8"
+        monkeypatch.setattr("perception.backends.base.int8_sums_overflow", lambda: False)
+        assert default_precision("onnxruntime", chosen) == "int8"
         with open_backend("onnxruntime", chosen, (96, 64)) as backend:
             assert backend.precision == "int8"
         with open_backend("onnxruntime", chosen, (96, 64), precision="fp32") as backend:
             assert backend.precision == "fp32"
-        monkeypatch.setattr("perception.backends.int8_sums_overflow", lambda: True)
-        assert default_precision(chosen) == "fp32"
+        monkeypatch.setattr("perception.backends.base.int8_sums_overflow", lambda: True)
+        assert default_precision("onnxruntime", chosen) == "fp32"
         assert write_int8(chosen, ranges).manifest.cpu_precision == "int8", "as it was"
     finally:
         write_int8(int8_engine, ranges, default=False)

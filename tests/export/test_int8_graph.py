@@ -14,13 +14,12 @@ from perception.core.errors import ConfigError, EngineError, InputError
 from perception.export.int8.calibrate import METHODS, measure_ranges
 from perception.export.int8.graph import (
     TENSORRT,
-    check_patterns,
     chosen_nodes,
     insert_qdq,
     measured_tensors,
-    prepare,
     single_nodes,
 )
+from perception.export.network import check_patterns, prepare
 
 RNG = np.random.default_rng(0)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from perception.backends import BACKENDS, open_backend
+from perception.backends import CPU_BACKENDS, open_backend
 from perception.core.errors import EngineError
 from perception.core.manifest import EVALUATION_OUTPUTS, GRAPH_OUTPUTS, load_engine
 from perception.export.onnx import OPSET, ExportOptions, export_checkpoint
@@ -63,7 +63,7 @@ def test_no_weight_is_denormal(engine):
 
 
 @pytest.mark.parametrize("size_wh", SIZES, ids=str)
-@pytest.mark.parametrize("name", list(BACKENDS))
+@pytest.mark.parametrize("name", list(CPU_BACKENDS))
 def test_each_backend_gives_what_torch_gives_at_any_size(engine, name, size_wh):
     graph = InferenceGraph(*load_network(engine))
     width, height = size_wh

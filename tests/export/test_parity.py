@@ -6,7 +6,8 @@ import pytest
 from perception.core.errors import EngineError, InputError
 from perception.core.labels import ROAD
 from perception.export import parity
-from perception.export.parity import Parity, Tolerance, match_boxes, verify
+from perception.export.parity import Parity, Tolerance, match_boxes
+from perception.export.verify import verify
 
 
 def make_outputs(
@@ -72,6 +73,35 @@ def test_a_comparison_that_judged_nothing_fails():
     assert "nothing was compared" in result.violations()[0]
 
 
+def make_road(rows):
+    """Outputs with so many rows of 100 road pixels."""
+    outputs = make_outputs()
+    outputs["class_map"] = np.zeros((1, 40, 100), np.uint8)
+    outputs["class_map"][0, :rows] = ROAD
+    return outputs
+
+
+@pytest.mark.parametrize(
+    ("rows", "worst"),
+    [
+        pytest.param((20, 19), 0.95, id="a frame with road"),
+        pytest.param((9, 1), 1.0, id="a frame with hardly any"),
+    ],
+)
+def test_the_road_of_the_worst_frame_is_told(rows, worst):
+    result = compared(make_road(rows[0]), make_road(rows[1]))
+    assert result.worst_road_iou == worst
+    assert any(v.startswith("road IoU of one frame") for v in result.violations()) == (worst < 1)
+
+
+def test_a_limit_that_is_not_set_is_not_judged():
+    moved = make_outputs(((10, 10, 31, 30), (50, 10, 70, 30)))
+    result = Parity("tensorrt, emulated", "fp16")
+    result.add("frame", make_outputs(), moved, threshold=0.4)
+    assert result.box_px == 1
+    assert result.violations() == []
+
+
 def test_a_box_is_matched_once():
     doubled = make_outputs(((10, 10, 30, 30), (11, 10, 31, 30)), (0.9, 0.5), (0, 0))
     pairs = match_boxes(make_outputs(((10, 10, 30, 30),), (0.9,), (0,)), doubled)
@@ -83,16 +113,26 @@ def make_frames(count=2):
     return [(f"frame{i}", rng.integers(0, 256, (64, 90, 3), np.uint8)) for i in range(count)]
 
 
-def test_every_backend_of_the_engine_is_compared_and_the_figures_are_kept(engine):
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in: what is made once and kept lands there."""
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_backend_of_the_engine_is_compared_and_the_figures_are_kept(engine, here):
     summary = verify(engine, make_frames(), [("onnxruntime", "fp32"), ("openvino", "fp32")])
     kept = json.loads((engine.folder / "parity.json").read_text())
     assert kept == json.loads(json.dumps(summary))
-    assert [result["frames"] for result in kept["results"]] == [2, 2]
+    assert [(r["backend"], r["precision"], r["frames"]) for r in kept["results"]] == [
+        ("onnxruntime", "fp32", 2),
+        ("openvino", "fp32", 2),
+        ("tensorrt, emulated", "fp16", 2),
+    ]
 
 
-def test_an_engine_outside_its_tolerance_fails_and_the_figures_are_kept(engine, monkeypatch):
+def test_an_engine_outside_its_tolerance_fails_and_the_figures_are_kept(engine, here, monkeypatch):
     monkeypatch.setitem(
-        parity.TOLERANCES, "fp32", Tolerance(equal_pixels=1.1, box_px=0.5, score=1.0, matched=0.0)
+        parity.TOLERANCES, "fp32", Tolerance(1.1, 0.0, 0.0, matched=0.0, box_px=None, score=1.0)
     )
     with pytest.raises(
         EngineError, match=r"differs from torch: onnxruntime fp32: equal pixels .*at least 1\.1"

@@ -46,7 +46,7 @@ def measure_ranges(prepared: ModelProto, feeds: Iterable[UInt8], method: str) ->
     """Run a prepared graph on frames.
 
     Args:
-        prepared: by `perception.export.int8.graph.prepare`.
+        prepared: by `perception.export.network.prepare`.
         feeds: ``uint8[1, H, W, 3]``, any sizes.
         method: of `METHODS`.
 

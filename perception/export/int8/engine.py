@@ -13,15 +13,9 @@ from perception.core.geometry import choose_model_size, fit_letterbox
 from perception.core.manifest import INT8_FILE, Engine, load_engine, sha256, write_manifest
 from perception.core.types import UInt8
 from perception.export.int8.calibrate import measure_ranges
-from perception.export.int8.graph import (
-    check_patterns,
-    chosen_nodes,
-    convolutions,
-    insert_qdq,
-    matches,
-    prepare,
-)
+from perception.export.int8.graph import chosen_nodes, insert_qdq
 from perception.export.int8.ranges import Int8Ranges, parse_ranges, ranges_text
+from perception.export.network import check_patterns, convolutions, matches, prepare
 from perception.stages.preprocess import fit_image
 
 # pattern -> why, where nothing else is asked for

@@ -14,14 +14,9 @@ from perception.backends.onnxruntime import arithmetic_options
 from perception.core.manifest import GRAPH_INPUT, Engine
 from perception.core.types import UInt8
 from perception.export.int8.engine import engine_feed
-from perception.export.int8.graph import (
-    chosen_nodes,
-    convolutions,
-    insert_qdq,
-    prepare,
-    single_nodes,
-)
+from perception.export.int8.graph import chosen_nodes, insert_qdq, single_nodes
 from perception.export.int8.ranges import Int8Ranges
+from perception.export.network import convolutions, prepare
 from perception.export.parity import NO_THRESHOLD, Parity, share
 
 ALL, CHOSEN = "all", "as chosen"

@@ -1,0 +1,87 @@
+"""The command ``perception evaluate``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perception.cli.options import (
+    ENGINE,
+    BackendOption,
+    DataOption,
+    EngineOption,
+    PrecisionOption,
+    SizeOption,
+    close,
+    parse_data,
+)
+
+
+def evaluate(
+    engine: EngineOption = ENGINE,
+    data: DataOption = None,
+    backend: BackendOption = "",
+    precision: PrecisionOption = "",
+    emulate: Annotated[
+        str,
+        typer.Option(
+            help="fp16 or int8: score the graph that TensorRT gets in it, rounded on the CPU as it says"
+        ),
+    ] = "",
+    size: SizeOption = "",
+    limit: Annotated[int | None, typer.Option(help="frames of each set, spread evenly")] = None,
+    worst: Annotated[
+        int | None,
+        typer.Option(
+            help="draw so many frames of each set, those of the largest sum of 1 - road IoU and the share of missed boxes; "
+            "needs --pictures"
+        ),
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder for the drawn frames; most data sets may not be passed on: for looking at, not for publishing"
+        ),
+    ] = None,
+) -> None:
+    """Score an engine on labelled data, with and without the box mask; with 95 % intervals, and pictures of failures."""
+    from rich.console import Console
+
+    from perception.backends import DEFAULT_BACKEND, default_precision
+    from perception.core.errors import ConfigError
+    from perception.core.manifest import load_engine
+    from perception.runtime.evaluation.evaluate import evaluate as evaluate_engine
+    from perception.runtime.evaluation.failures import FailurePictures
+    from perception.runtime.evaluation.table import figures_table
+
+    if (worst is None) != (pictures is None):
+        raise ConfigError("--worst N and --pictures DIR go together; give both, or neither")
+    splits = parse_data(data)  # before the export of a variant, which takes a while
+    if emulate and (precision or backend):
+        raise ConfigError("--emulate runs on onnxruntime; leave out --backend and --precision")
+    from perception.export.variants import (  # wants torch: after the checks
+        emulated_variant,
+        evaluation_variant,
+    )
+
+    loaded = load_engine(engine)
+    drawn = None
+    if worst is not None and pictures is not None:
+        drawn = FailurePictures(loaded.manifest, worst, pictures)
+    scored = evaluation_variant(loaded)
+    if emulate:
+        scored, precision = emulated_variant(scored, emulate), "fp32"
+    summary = evaluate_engine(
+        scored,
+        splits,
+        backend or DEFAULT_BACKEND,
+        precision or default_precision(backend or DEFAULT_BACKEND, loaded),
+        size=size or None,
+        limit=limit,
+        pictures=drawn,
+    )
+    summary["engine"] = engine
+    if emulate:
+        summary["precision"] = f"{emulate}, emulated"
+    Console(stderr=True).print(figures_table(summary))
+    close(summary)

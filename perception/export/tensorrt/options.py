@@ -1,0 +1,93 @@
+"""What a build may choose, and how its plan is called."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from perception.backends.plan import PLAN_SUFFIX
+from perception.core.errors import ConfigError
+from perception.core.geometry import SIZE_MULTIPLE, choose_model_size
+
+Shape = tuple[int, ...]
+KITTI_WH = (1242, 375)  # of the frames whose input size is the default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """What a build may choose.
+
+    Attributes:
+        precision: ``"fp16"``, ``"fp32"`` or ``"int8"``.
+        size_wh: of the input, px, multiples of 32; ``None``: the largest that the engine takes of itself, at KITTI's shape.
+        max_size_wh: largest input, with `size_wh` the smallest: then height and width are free between both.
+        batch: frames at once.
+        max_batch: largest batch, with `batch` the smallest: then the batch is free.
+        product: of `perception.backends.plan.PRODUCTS`; empty: TensorRT where it is installed, else TensorRT-RTX.
+        capabilities: compute capabilities to compile for, ``"8.6"``; TensorRT-RTX only.
+        hardware_compatibility: ``"none"``, ``"ampere_plus"`` or ``"same_compute_capability"``.
+        version_compatible: let later versions of the product load the plan.
+        strip: leave the weights out; they are put in when it is loaded.
+        refit: let weights be changed after the build.
+        workspace_mib: limit of the scratch memory; ``None``: the product's own.
+        level: of the builder's effort, 0 to 5; ``None``: the product's own.
+        timing_cache: file of timed kernels, read and written; TensorRT only.
+        check_frames: frames of the shipped drive on which the typed graph must agree with float32; 0: it is not checked.
+    """
+
+    precision: str = "fp16"
+    size_wh: tuple[int, int] | None = None
+    max_size_wh: tuple[int, int] | None = None
+    batch: int = 1
+    max_batch: int | None = None
+    product: str = ""
+    capabilities: tuple[str, ...] = ()
+    hardware_compatibility: str = "none"
+    version_compatible: bool = False
+    strip: bool = False
+    refit: bool = False
+    workspace_mib: int | None = None
+    level: int | None = None
+    timing_cache: Path | None = None
+    check_frames: int = 8
+
+    def __post_init__(self) -> None:
+        for size in (self.size_wh, self.max_size_wh):
+            if size is not None and (
+                min(size) < SIZE_MULTIPLE or any(n % SIZE_MULTIPLE for n in size)
+            ):
+                raise ConfigError(
+                    f"size {size[0]}x{size[1]}: expected multiples of {SIZE_MULTIPLE}"
+                )
+        if self.batch < 1 or (self.max_batch is not None and self.max_batch < self.batch):
+            raise ConfigError(
+                f"batch {self.batch} to {self.max_batch}: expected at least 1, rising"
+            )
+        if self.max_size_wh is not None and self.size_wh is None:
+            raise ConfigError("--max-size needs --size, the smallest input")
+        if self.check_frames < 0:
+            raise ConfigError(f"--check {self.check_frames}: expected at least 0")
+        if self.level is not None and not 0 <= self.level <= 5:
+            raise ConfigError(f"--level {self.level}: expected 0 to 5")
+
+    def shapes(self, max_pixels: int) -> tuple[Shape, Shape]:
+        """Smallest and largest shape of the input."""
+        width, height = self.size_wh or default_size(max_pixels)
+        wide, high = self.max_size_wh or (width, height)
+        if wide < width or high < height:
+            raise ConfigError(f"--max-size {wide}x{high}: expected at least {width}x{height}")
+        return (self.batch, height, width, 3), (self.max_batch or self.batch, high, wide, 3)
+
+
+def default_size(max_pixels: int) -> tuple[int, int]:
+    """The size that frames of KITTI's shape get, W x H."""
+    return choose_model_size(KITTI_WH, max_pixels)
+
+
+def plan_name(precision: str, low: Shape, high: Shape, product: str) -> str:
+    """``fp16-1248x384-rtx.engine``; free axes are named by their ends."""
+
+    def span(first: object, last: object) -> str:
+        return f"{first}" if first == last else f"{first}..{last}"
+
+    size = span(f"{low[2]}x{low[1]}", f"{high[2]}x{high[1]}")
+    batch = "" if high[0] == 1 else f"-b{span(low[0], high[0])}"
+    return f"{precision}-{size}{batch}{'-rtx' if product == 'tensorrt_rtx' else ''}{PLAN_SUFFIX}"

@@ -1,0 +1,72 @@
+"""The typed graph of an engine for each precision: what a plan is compiled from. It needs ONNX, not torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx
+from onnx import ModelProto
+
+from perception.backends.plan import PRECISIONS
+from perception.core.errors import ConfigError
+from perception.core.manifest import FREE_AXES, GRAPH_INPUT, Engine
+from perception.export.int8.engine import ranges_within
+from perception.export.int8.graph import TENSORRT, chosen_nodes, insert_qdq
+from perception.export.network import prepare
+from perception.export.tensorrt.half import HALF_PARTS, PARTS, half_model
+
+HALF_SCALES_OPSET = 19  # from which on Q/DQ scales may be half; TensorRT 10.3 reads up to 20
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A graph to compile.
+
+    Attributes:
+        model: every axis free that was free before.
+        precision: of `PRECISIONS`.
+        islands: part of the graph that is float32 though the precision is lower -> why.
+    """
+
+    model: ModelProto
+    precision: str
+    islands: Mapping[str, str]
+
+
+def typed_graph(engine: Engine, precision: str) -> Typed:
+    """Make the typed graph of an engine from its ``model.onnx``.
+
+    Args:
+        engine: checked engine folder; for ``"int8"`` with an INT8 graph, whose ranges are taken.
+        precision: ``"fp16"``, ``"fp32"`` or ``"int8"``, in which what is not 8 bits is half.
+
+    Raises:
+        ConfigError: unknown precision.
+        EngineError: there is no INT8 graph, or a weight is beyond the range of half precision.
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"--precision {precision!r}: expected one of {list(PRECISIONS)}")
+    prepared = prepare(onnx.load(engine.onnx_path))
+    if precision == "fp32":
+        return Typed(prepared, precision, {})
+    islands = {part: why for part, why in PARTS.items() if part not in HALF_PARTS}
+    if precision == "fp16":
+        return Typed(half_model(prepared), precision, islands)
+    ranges = ranges_within(engine)
+    nodes = chosen_nodes(prepared, ranges.kept_float)
+    quantised = insert_qdq(prepared, ranges.ranges, nodes, TENSORRT)
+    raised = onnx.version_converter.convert_version(quantised, HALF_SCALES_OPSET)
+    kept = {f"{name} (half)": why for name, why in ranges.kept_float.items()}
+    return Typed(half_model(raised), precision, {**islands, **kept})
+
+
+def fix_axes(model: ModelProto, shape: tuple[int, ...]) -> ModelProto:
+    """A copy whose input has this shape; -1 leaves an axis free."""
+    fixed = ModelProto()
+    fixed.CopyFrom(model)
+    (frame,) = (value for value in fixed.graph.input if value.name == GRAPH_INPUT)
+    for axis, (dim, length) in enumerate(zip(frame.type.tensor_type.shape.dim, shape, strict=True)):
+        if length > 0:
+            dim.dim_value = length
+        else:
+            dim.dim_param = FREE_AXES[axis]
+    return fixed

@@ -1,0 +1,182 @@
+"""The TensorRT runner over a stand-in for TensorRT: memory, order, refusals. What plans compute, only a GPU can show."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import perception
+from perception.backends import default_precision, open_backend
+from perception.backends.device import DEVICES
+from perception.backends.device.base import DeviceError
+from perception.backends.tensorrt import SLOTS, TensorRTBackend
+from perception.core.errors import ConfigError, EngineError
+from perception.core.manifest import TensorSpec
+from tests.backends.device.conftest import SIZE
+
+pytestmark = [pytest.mark.double]
+
+
+@pytest.fixture
+def runner(make_plan, binding):
+    with TensorRTBackend(make_plan(), SIZE, binding=binding) as opened:
+        yield opened
+
+
+def check_equal(got, want):
+    assert set(got) == set(want)
+    for name, array in want.items():
+        np.testing.assert_array_equal(got[name], array)
+
+
+def test_every_frame_gets_its_own_outputs(runner, make_frames, expected):
+    for frame in make_frames(3):
+        check_equal(runner.infer({"frame": frame}), expected(frame))
+        assert set(runner.device_ms) == {"upload", "compute", "download"}
+        assert min(runner.device_ms.values()) >= 0
+
+
+def test_frames_in_flight_come_back_in_order(runner, make_frames, expected):
+    frames = make_frames(5)
+    got = []
+    for frame in frames:
+        if len(got) + SLOTS <= len(frames) and len(runner._flying) == SLOTS:
+            got.append({name: array.copy() for name, array in runner.collect().items()})
+        fed = frame.copy()
+        runner.submit({"frame": fed})
+        fed[...] = 0  # the caller may do with it what it likes
+    while len(got) < len(frames):
+        got.append({name: array.copy() for name, array in runner.collect().items()})
+    for frame, outputs in zip(frames, got, strict=True):
+        check_equal(outputs, expected(frame))
+
+
+def test_outputs_last_until_the_call_after_next(runner, make_frames, expected):
+    first, second = make_frames(2)
+    kept = runner.infer({"frame": first})
+    runner.infer({"frame": second})
+    check_equal(kept, expected(first))
+
+
+def test_no_more_frames_than_slots(runner, make_frames):
+    frame = make_frames(1)[0]
+    for _ in range(SLOTS):
+        runner.submit({"frame": frame})
+    with pytest.raises(ValueError, match="at most 2 frames in flight"):
+        runner.submit({"frame": frame})
+    for _ in range(SLOTS):
+        runner.collect()
+    with pytest.raises(ValueError, match="expected a frame in flight"):
+        runner.collect()
+
+
+@pytest.mark.parametrize(
+    "feeds",
+    [
+        pytest.param({"image": np.zeros((1, 96, 160, 3), np.uint8)}, id="name"),
+        pytest.param({"frame": np.zeros((1, 96, 160, 3), np.float32)}, id="dtype"),
+        pytest.param({"frame": np.zeros((1, 96, 128, 3), np.uint8)}, id="shape"),
+    ],
+)
+def test_a_wrong_feed_is_refused_before_anything_is_queued(runner, feeds):
+    with pytest.raises(ValueError, match="expected"):
+        runner.infer(feeds)
+    assert not runner._flying
+
+
+def test_it_runs_in_another_thread_than_it_was_opened_in(runner, make_frames, expected):
+    frame = make_frames(1)[0]
+    results = []
+    thread = threading.Thread(target=lambda: results.append(runner.infer({"frame": frame})))
+    thread.start()
+    thread.join()
+    check_equal(results[0], expected(frame))
+
+
+def test_memory_is_allocated_once_and_freed_once(make_plan, binding, make_frames, driver):
+    before = driver.live()
+    runner = TensorRTBackend(make_plan(), SIZE, binding=binding)
+    held = driver.live()
+    blocks = SLOTS * (1 + 4)  # one input and four outputs
+    assert [a - b for a, b in zip(held, before, strict=True)] == [blocks, blocks, 3, 4 * SLOTS]
+    for frame in make_frames(4):
+        runner.infer({"frame": frame})
+    assert driver.live() == held
+    runner.submit({"frame": make_frames(1)[0]})  # and closed with a frame in flight
+    runner.close()
+    runner.close()
+    assert driver.live() == before
+
+
+def test_a_gpu_without_enough_memory_is_one_clear_error_and_nothing_is_left(
+    make_plan, binding, monkeypatch
+):
+    engine = make_plan()
+    monkeypatch.setenv(
+        "CUDA_DOUBLE_BYTES", str(100_000)
+    )  # the first slot fits, the second does not
+    with pytest.raises(DeviceError, match="out of memory"):
+        TensorRTBackend(engine, SIZE, binding=binding)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({"product_version": "10.16.1"}, "built by tensorrt 10.16.1, got 10.3.0", id="version"),
+        pytest.param({"compute_capabilities": ("8.9", "12.0")}, "capability 8.9, 12.0, got 8.6", id="another GPU"),
+        pytest.param({"stripped": True}, "it has no weights", id="stripped"),
+        pytest.param({"content": b"no plan"}, "refuses it: magicTag does not match", id="foreign"),
+        pytest.param({"outputs": {"class_map": TensorSpec("int32", (1, 96, 160))}}, "tensor 'class_map': expected", id="dtype"),
+        pytest.param({"outputs": {"lanes": TensorSpec("uint8", (1, 96, 160))}}, "tensor 'lanes': expected .*nothing", id="name"),
+        pytest.param({"onnx_sha256": "f" * 64}, "built from 'road-lean' ffff", id="another model"),
+    ],
+)  # fmt: skip
+def test_a_plan_that_does_not_belong_here_is_refused(make_plan, binding, changes, words):
+    with pytest.raises(EngineError, match=words) as caught:
+        TensorRTBackend(make_plan(**changes), SIZE, binding=binding)
+    assert "perception build" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"product_version": "10.0.1", "version_compatible": True}, id="version"),
+        pytest.param(
+            {"compute_capabilities": ("8.0",), "hardware_compatibility": "ampere_plus"}, id="GPU"
+        ),
+    ],
+)
+def test_a_plan_that_was_built_for_others_too_is_taken(make_plan, binding, changes):
+    TensorRTBackend(make_plan(**changes), SIZE, binding=binding).close()
+
+
+def test_a_size_without_a_plan_names_the_command_that_makes_one(make_plan):
+    with pytest.raises(
+        EngineError, match=r"no fp16 plan for 640x384; found .*160x96.* --size 640x384"
+    ):
+        TensorRTBackend(make_plan(), (640, 384))
+
+
+def test_without_a_binding_it_says_what_to_install(make_plan, monkeypatch):
+    monkeypatch.setattr("perception.backends.device._installed", lambda _package: False)
+    with pytest.raises(ConfigError, match="pip install 'perception"):
+        TensorRTBackend(make_plan(), SIZE)
+
+
+def test_the_first_binding_that_is_installed_is_taken(make_plan):
+    assert next(iter(DEVICES)) == "pycuda"
+    with TensorRTBackend(make_plan(), SIZE) as runner:
+        assert runner._device.name == "pycuda"
+
+
+def test_it_is_a_backend_like_the_others(make_plan, make_frames):
+    engine = make_plan()
+    assert default_precision("tensorrt", engine) == "fp16"
+    with open_backend("tensorrt", engine, SIZE) as runner:
+        assert (runner.name, runner.precision, runner.size_wh) == ("tensorrt", "fp16", SIZE)
+        assert "test double, tensorrt 10.3.0" in runner.device
+    assert "test double" in TensorRTBackend.probe()
+    scenes = perception.load(engine.folder, backend="tensorrt")
+    assert scenes(make_frames(1)[0][0]).class_map.shape == (SIZE[1], SIZE[0])
+    for backend in scenes._opened.values():
+        backend.close()

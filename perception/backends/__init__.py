@@ -14,7 +14,8 @@ BACKENDS = Registry(
     },
     extras={"openvino": "openvino"},
 )
-CPU_BACKENDS = ("onnxruntime", "openvino")
+GPU_BACKENDS = ("tensorrt",)
+CPU_BACKENDS = tuple(name for name in BACKENDS if name not in GPU_BACKENDS)
 DEFAULT_BACKEND = "onnxruntime"  # of the base install; see README for the figures of both
 
 

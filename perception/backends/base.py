@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ class Backend(Closing):
         device: what it runs on, for reports.
         precision: ``"fp32"``, ``"fp16"``, ``"bf16"`` or ``"int8"``, what was asked for and is in force.
         inputs, outputs: names, dtypes and shapes, every axis fixed.
+        device_ms: what a GPU spent on the last frame, by its own clock: ``upload``, ``compute``, ``download``; empty on CPUs.
     """
 
     name: ClassVar[str]
@@ -30,6 +32,7 @@ class Backend(Closing):
     precision: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+    device_ms: Mapping[str, float] = MappingProxyType({})
 
     @property
     def size_wh(self) -> tuple[int, int]:

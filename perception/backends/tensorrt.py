@@ -54,9 +54,6 @@ class TensorRTBackend(Backend):
         threads: of no meaning here.
         binding: of CUDA, in `perception.backends.device.DEVICES`; empty: the first that is installed.
 
-    Attributes:
-        device_ms: what the device spent on the last frame: ``upload``, ``compute``, ``download``, ms.
-
     Raises:
         ConfigError: no CUDA binding, or the product of the plan is not installed.
         DeviceError: no driver, no GPU, or its memory does not suffice.
@@ -78,7 +75,6 @@ class TensorRTBackend(Backend):
         product = find_product(plan.manifest.product)
         _check_version(plan, product)
         self.precision = precision
-        self.device_ms: dict[str, float] = {}
         self._flying: deque[Slot] = deque()
         self._next = 0
         with ExitStack() as stack:

@@ -143,7 +143,7 @@ def build(
             "flop_share": manifest.layers["flop_share"],
             "islands": list(manifest.islands),
             "check": dict(manifest.parity),
-            "ran_on_gpu": False,
+            "gpu": manifest.gpu,
         }
     )
 

@@ -41,6 +41,7 @@ class FrameTiming:
         age_ns: time when the sinks got it minus time of capture.
         stages_ns: stage -> wall time, in the order of the loop.
         cpu_ns: stage -> CPU time of the stage's own thread; threads that it starts inside libraries are not in it.
+        device_ns: what a GPU spent on the frame, by its own clock: ``upload``, ``compute``, ``download``; a part of the stage ``infer``.
     """
 
     frame_id: int
@@ -48,6 +49,7 @@ class FrameTiming:
     age_ns: int
     stages_ns: Mapping[str, int]
     cpu_ns: Mapping[str, int] = field(default_factory=dict)
+    device_ns: Mapping[str, int] = field(default_factory=dict)
 
 
 class LatencyReport:
@@ -101,6 +103,10 @@ class LatencyReport:
         """CPU time of each stage's own thread, in the order of the loop."""
         return _by_stage(frame.cpu_ns for frame in self._frames)
 
+    def device_ms(self) -> dict[str, Percentiles]:
+        """What a GPU spent, by its own clock; empty without one."""
+        return _by_stage(frame.device_ns for frame in self._frames)
+
     def summary(self) -> dict[str, Any]:
         """The part of the closing JSON object that this report knows."""
         return {
@@ -111,6 +117,7 @@ class LatencyReport:
             "age_ms": asdict(self.age_ms()),
             "stages_ms": {stage: asdict(p) for stage, p in self.stages_ms().items()},
             "cpu_ms": {stage: asdict(p) for stage, p in self.cpu_ms().items()},
+            "device_ms": {part: asdict(p) for part, p in self.device_ms().items()},
         }
 
 

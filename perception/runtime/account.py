@@ -90,6 +90,8 @@ def report_table(report: LatencyReport) -> Table:
     cpu_ms = report.cpu_ms()
     for stage, times in report.stages_ms().items():
         table.add_row(stage, *_cells(times), f"{cpu_ms[stage].p50:.2f}" if stage in cpu_ms else "")
+    for part, times in report.device_ms().items():
+        table.add_row(f"  infer, on the GPU: {part}", *_cells(times), "")
     table.add_section()
     table.add_row("age at the sinks", *_cells(report.age_ms()), "")
     return table

@@ -46,6 +46,7 @@ class Job:
     scene: Scene | None = None
     stages_ns: dict[str, int] = field(default_factory=dict)
     cpu_ns: dict[str, int] = field(default_factory=dict)
+    device_ns: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ class Pipeline:
         outputs = self._backend.infer({GRAPH_INPUT: job.fed.feed})
         # the next call may overwrite them while this frame is still on its way
         job.outputs = {name: np.array(array) for name, array in outputs.items()}
+        job.device_ns = {part: round(ms * 1e6) for part, ms in self._backend.device_ms.items()}
 
     def _postprocess(self, job: Job) -> None:
         assert job.fed is not None  # noqa: S101 (as above)
@@ -182,9 +184,8 @@ class Pipeline:
         """The last step, in the caller's thread, and the account of the frame."""
         age_ns = time.monotonic_ns() - job.frame.captured_ns
         self._last.timed(job)
-        self.report.add(
-            FrameTiming(job.frame.frame_id, time.monotonic_ns(), age_ns, job.stages_ns, job.cpu_ns)
-        )
+        now_ns, spent = time.monotonic_ns(), (job.stages_ns, job.cpu_ns, job.device_ns)
+        self.report.add(FrameTiming(job.frame.frame_id, now_ns, age_ns, *spent))
 
     # --- the threads -----------------------------------------------------------------------------------------------
 

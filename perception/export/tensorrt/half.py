@@ -15,13 +15,14 @@ from perception.core.errors import EngineError
 from perception.core.manifest import BOX_OUTPUTS, GRAPH_INPUT
 from perception.export.network import ACTIVATIONS, drop_unread
 
-# The parts of a graph in the order of the data, and why one would not want it in half.
+# The parts of a graph in the order of the data, and why they stay float32 where they do. `perception build --sensitivity 12` measures
+# what each would cost; engines/EXPERIMENTS.md, section 20, has the table.
 PARTS = {
-    "frame": "pixels less their mean: half would lose a bit of them, for one kernel",
+    "frame": "a pixel less its mean loses bits in half: more pixels and boxes change than by all convolutions, and it is one kernel",
     "network": "",
-    "boxes": "coordinates: half has no fractions above 1024 px, and nearly equal scores would tie",
-    "mask": "coordinates too, and sums over them",
-    "class_map": "nearly equal scores of two classes would tie at the arg-max",
+    "boxes": "half has no fractions of a px above 1024, and the mask shows every shift: its largest cost by far",
+    "mask": "coordinates again: steps of 2 px above 2048; at 1248 px it would cost nothing, and it is 0.1 % of the arithmetic",
+    "class_map": "",
 }
 HALF_PARTS = ("network", "class_map")
 HALF, FLOAT = TensorProto.FLOAT16, TensorProto.FLOAT

@@ -12,7 +12,10 @@ from perception.backends.device.base import DeviceError
 from perception.backends.tensorrt import SLOTS, TensorRTBackend
 from perception.core.errors import ConfigError, EngineError
 from perception.core.manifest import TensorSpec
+from perception.runtime.account import report_table
+from perception.runtime.pipeline import Pipeline
 from tests.backends.device.conftest import SIZE
+from tests.runtime.loop import FakeSource
 
 pytestmark = [pytest.mark.double]
 
@@ -167,6 +170,21 @@ def test_the_first_binding_that_is_installed_is_taken(make_plan):
     assert next(iter(DEVICES)) == "pycuda"
     with TensorRTBackend(make_plan(), SIZE) as runner:
         assert runner._device.name == "pycuda"
+
+
+def test_the_account_of_the_loop_has_the_times_of_the_device(make_plan):
+    engine = make_plan()
+    with open_backend("tensorrt", engine, SIZE) as runner:
+        report = Pipeline(FakeSource(3), runner, engine.manifest).run()
+    summary = report.summary()
+    assert summary["frames"] == 3
+    assert {part: times["n"] for part, times in summary["device_ms"].items()} == {
+        "upload": 3,
+        "compute": 3,
+        "download": 3,
+    }
+    rows = list(report_table(report).columns[0].cells)
+    assert "  infer, on the GPU: compute" in rows
 
 
 def test_it_is_a_backend_like_the_others(make_plan, make_frames):

@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: demo test test-double check soak format clean distclean constraints help \
+.PHONY: demo test test-double gpu-report check soak format clean distclean constraints help \
         check-format check-lint check-types check-imports check-tests check-numpy1
 
 PYTHON ?= python3
@@ -93,7 +93,11 @@ test-double: .venv/cuda/libcuda.so.1 ## the TensorRT runner and its CUDA binding
 
 check: check-format check-lint check-types check-imports check-tests $(DOUBLE) check-numpy1 ## every gate; CI runs the same
 
-check-format: .venv/.installed
+check-gpu-report: .venv/.installed ## on a machine with a GPU: build, verify and time plans, and write it down to commit
+	$(DEV)/pytest -m gpu tests/backends/device
+	$(DEV)/python tools/gpu_report.py
+
+format: .venv/.installed
 	$(DEV)/ruff format --check .
 
 check-lint: .venv/.installed
@@ -119,6 +123,10 @@ check-numpy1: .venv-np1/.installed
 
 soak: .venv/.installed ## the tests that take minutes: overload, kills, leaks
 	$(DEV)/pytest -m "slow and not gpu"
+
+gpu-report: .venv/.installed ## on a machine with a GPU: build, verify and time plans, and write it down to commit
+	$(DEV)/pytest -m gpu tests/backends/device
+	$(DEV)/python tools/gpu_report.py
 
 format: .venv/.installed ## format and fix what can be fixed
 	$(DEV)/ruff format .

@@ -97,6 +97,14 @@ class Plan:
     path: Path
     manifest: PlanManifest
 
+    def fits(self, size_wh: tuple[int, int]) -> bool:
+        """Whether it takes one frame of this size."""
+        width, height = size_wh
+        fixed = self.manifest.inputs[GRAPH_INPUT].shape
+        low, _, high = self.manifest.profile.get(GRAPH_INPUT, (fixed, fixed, fixed))
+        wanted = (1, height, width, 3)
+        return all(a <= n <= b for a, n, b in zip(low, wanted, high, strict=True))
+
 
 def manifest_path(plan: Path) -> Path:
     """``x.engine`` -> ``x.engine.json``."""
@@ -145,24 +153,24 @@ def load_plan(path: Path, engine: Engine | None = None) -> Plan:
     return Plan(path, manifest)
 
 
+def plans_of(engine: Engine, precision: str = "*") -> list[Plan]:
+    """The plans in an engine's folder; raise `EngineError` where `load_plan` refuses one."""
+    paths = sorted(engine.folder.glob(f"{precision}-*{PLAN_SUFFIX}"))
+    return [load_plan(path, engine) for path in paths if manifest_path(path).is_file()]
+
+
 def find_plan(engine: Engine, size_wh: tuple[int, int], precision: str) -> Plan:
     """The plan in an engine's folder for one frame of a size: one whose axes are fixed to it, else one that leaves them free.
 
     Raises:
-        EngineError: there is none, or one that would fit is refused by `load_plan`.
+        EngineError: there is none, or one of this precision is refused by `load_plan`.
     """
-    width, height = size_wh
-    wanted = (1, height, width, 3)
-    paths = sorted(engine.folder.glob(f"{precision}-*{PLAN_SUFFIX}"))
-    plans = [load_plan(path, engine) for path in paths if manifest_path(path).is_file()]
-    for plan in plans:
-        if plan.manifest.inputs[GRAPH_INPUT].shape == wanted:
-            return plan
-    for plan in plans:
-        low, _, high = plan.manifest.profile.get(GRAPH_INPUT, ((), (), ()))
-        if low and all(a <= n <= b for a, n, b in zip(low, wanted, high, strict=True)):
-            return plan
-    raise EngineError(
-        f"{engine.folder}: no {precision} plan for {width}x{height}; found {[p.name for p in paths]}; "
-        f"{BUILD} --engine {engine.manifest.name} --precision {precision} --size {width}x{height}"
-    )
+    plans = plans_of(engine, precision)
+    fitting = [plan for plan in plans if plan.fits(size_wh)]
+    if not fitting:
+        width, height = size_wh
+        raise EngineError(
+            f"{engine.folder}: no {precision} plan for {width}x{height}; found {[p.path.name for p in plans]}; "
+            f"{BUILD} --engine {engine.manifest.name} --precision {precision} --size {width}x{height}"
+        )
+    return min(fitting, key=lambda plan: bool(plan.manifest.profile))

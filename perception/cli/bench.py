@@ -76,6 +76,25 @@ def bench_live(
     close({"bench": "live", **bench.bench_live(config)})
 
 
+@bench_app.command("plan")
+def bench_plan(
+    engine: EngineOption = ENGINE,
+    precision: Annotated[str, typer.Option(help="of the plan: fp16, fp32 or int8")] = "fp16",
+    size: Annotated[str, typer.Option(help="of the input, WIDTHxHEIGHT")] = "1248x384",
+    frames: Annotated[int, typer.Option(help="timed, in each of two ways")] = 500,
+) -> None:
+    """A TensorRT plan on this GPU: latency with the GPU's own times, and rate with two frames in flight."""
+    from rich.console import Console
+
+    from perception.core.manifest import load_engine
+    from perception.runtime.plan_bench import bench_plan as time_plan
+    from perception.runtime.plan_bench import plan_table
+
+    summary = time_plan(load_engine(engine), precision=precision, size=size, frames=frames)
+    Console(stderr=True).print(plan_table(summary))
+    close({"bench": "plan", **summary})
+
+
 @bench_app.command("reference")
 def bench_reference(
     engine: EngineOption = ENGINE,

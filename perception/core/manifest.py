@@ -18,6 +18,7 @@ DEFAULT_ENGINE = "road-lean"
 ONNX_FILE = "model.onnx"
 INT8_FILE = "model.int8.onnx"  # of the same network, its convolutions in 8 bits
 PARITY_FILE = "parity.json"
+PARITY_PAGE = "parity.md"
 WEIGHTS_FILE = "weights.safetensors"
 MANIFEST_FILE = "manifest.json"
 

@@ -24,6 +24,7 @@ from perception.core.manifest import (
     INT8_FILE,
     ONNX_FILE,
     PARITY_FILE,
+    PARITY_PAGE,
     WEIGHTS_FILE,
     Engine,
     EngineManifest,
@@ -168,7 +169,7 @@ def write_engine(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for stale in (INT8_FILE, PARITY_FILE):  # of the graph that was here
+        for stale in (INT8_FILE, PARITY_FILE, PARITY_PAGE):  # of the graph that was here
             (folder / stale).unlink(missing_ok=True)
         save_weights(folder / WEIGHTS_FILE, weights)
         model = to_onnx(graph)

@@ -8,19 +8,23 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from rich.console import Console
 
-from perception.backends import CPU_BACKENDS, DEFAULT_BACKEND, open_backend
+from perception.backends import BACKENDS, CPU_BACKENDS, DEFAULT_BACKEND, open_backend
 from perception.backends.base import Backend
 from perception.backends.cpu import int8_sums_overflow
-from perception.core.errors import EngineError, InputError
+from perception.backends.plan import plans_of
+from perception.core.errors import EngineError, InputError, PerceptionError
 from perception.core.geometry import choose_model_size, fit_letterbox
-from perception.core.manifest import GRAPH_INPUT, PARITY_FILE, Engine
+from perception.core.manifest import GRAPH_INPUT, PARITY_FILE, PARITY_PAGE, Engine
 from perception.export.parity import NO_THRESHOLD, TOLERANCES, NamedFrame, Parity
+from perception.export.parity_page import parity_page, parity_table
 from perception.export.variants import emulated_variant
 from perception.models.graph import InferenceGraph
 from perception.models.weights import load_network
 from perception.stages.preprocess import fit_image
 
+PLANS = "tensorrt"  # the backend that runs them
 EMULATED = "tensorrt, emulated"  # its typed graph, rounded as it says, on the CPU
 
 logger = logging.getLogger(__name__)
@@ -56,6 +60,8 @@ def compare(
                 want = {key: value.numpy() for key, value in graph(torch.from_numpy(feed)).items()}
             for result in results:
                 key = (result.backend, result.precision, size)
+                if key[0] == PLANS and not any(p.fits(size) for p in plans_of(engine, key[1])):
+                    continue
                 if key not in opened:
                     opened[key] = stack.enter_context(
                         open_backend(DEFAULT_BACKEND, rounded[key[1]], size, precision="fp32")
@@ -68,13 +74,22 @@ def compare(
     return results
 
 
+def _no_gpu() -> str:
+    """Why no plan can run here; empty where one can."""
+    try:
+        BACKENDS[PLANS].probe()
+    except PerceptionError as error:
+        return str(error)
+    return ""
+
+
 def verify(
     engine: Engine, frames: Iterable[NamedFrame], runners: Sequence[tuple[str, str]]
 ) -> dict[str, Any]:
-    """Compare, write ``parity.json`` into the engine folder, and judge.
+    """Compare, write ``parity.json`` and ``parity.md`` into the engine folder, show the table on stderr, and judge.
 
-    Compared too is the graph that TensorRT gets in FP16, with its rounding done on the CPU, and, where the engine has an INT8 graph,
-    that of every backend and TensorRT's.
+    Compared too are the graph that TensorRT gets in FP16, with its rounding done on the CPU; where the engine has an INT8 graph, that
+    of every CPU backend and TensorRT's; and, where there are a GPU and plans beside the engine, these, on the frames that they fit.
 
     Raises:
         EngineError: an output is outside its tolerance; the file tells the figures all the same.
@@ -86,6 +101,11 @@ def verify(
         more += [(name, "int8") for name in CPU_BACKENDS if name not in unfit]
         for name in sorted(unfit):
             logger.warning("%s int8 is not compared: this CPU has no VNNI", name)
+    precisions = sorted({plan.manifest.precision for plan in plans_of(engine)})
+    if precisions and (problem := _no_gpu()):
+        logger.warning("the plans beside %s are not compared: %s", engine.manifest.name, problem)
+    elif precisions:
+        more += [(PLANS, precision) for precision in precisions]
     results = compare(engine, frames, [*runners, *more])
     summary = {
         "engine": engine.manifest.name,
@@ -93,7 +113,10 @@ def verify(
         "tolerances": {name: asdict(limit) for name, limit in TOLERANCES.items()},
         "results": [result.figures() for result in results],
     }
-    (engine.folder / PARITY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(summary, indent=2) + "\n"
+    (engine.folder / PARITY_FILE).write_text(text, encoding="utf-8")
+    (engine.folder / PARITY_PAGE).write_text(parity_page(summary), encoding="utf-8")
+    Console(stderr=True).print(parity_table(summary))
     wrong = [
         f"{r.backend} {r.precision}: {', '.join(r.violations())}" for r in results if r.violations()
     ]

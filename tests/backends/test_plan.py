@@ -9,6 +9,7 @@ import pytest
 from perception.backends.plan import (
     Plan,
     PlanManifest,
+    find_plan,
     load_plan,
     manifest_path,
     plan_manifest_text,
@@ -38,7 +39,7 @@ def manifest(tiny_engine):
         islands={"boxes": "coordinates"},
         inputs={"frame": TensorSpec("uint8", (1, 96, 160, 3))},
         outputs={"class_map": TensorSpec("uint8", (1, 96, 160))},
-        profile={"frame": ((1, 96, 160, 3),) * 3},
+        profile={},
         box_classes=("vehicle",),
         map_classes=("road",),
         channel_order="BGR",
@@ -108,6 +109,31 @@ def test_a_spoilt_plan_is_refused_with_the_way_out(plan, tiny_engine, spoil, wor
     with pytest.raises(EngineError, match=words) as caught:
         load_plan(plan, tiny_engine)
     assert "perception build" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "name"),
+    [
+        pytest.param((160, 96), "fp16-160x96.engine", id="a fixed one first"),
+        pytest.param((192, 96), "fp16-160x96..192x128.engine", id="else one that is free"),
+    ],
+)
+def test_the_plan_for_a_size_is_found(make_engine, manifest, size_wh, name):
+    engine = make_engine()
+    free = ((1, 96, 160, 3), (1, 128, 192, 3), (1, 128, 192, 3))
+    spec = {"frame": TensorSpec("uint8", (1, -1, -1, 3))}
+    fixed = replace(manifest, onnx_sha256=engine.manifest.onnx_sha256, profile={})
+    for path, found in (
+        ("fp16-160x96.engine", fixed),
+        ("fp16-160x96..192x128.engine", replace(fixed, inputs=spec, profile={"frame": free})),
+    ):
+        (engine.folder / path).write_bytes(CONTENT)
+        manifest_path(engine.folder / path).write_text(plan_manifest_text(found))
+    assert find_plan(engine, size_wh, "fp16").path.name == name
+    with pytest.raises(EngineError, match=r"no fp16 plan for 224x96; found .*--size 224x96"):
+        find_plan(engine, (224, 96), "fp16")
+    with pytest.raises(EngineError, match=r"no int8 plan for 160x96; found \[\]"):
+        find_plan(engine, (160, 96), "int8")
 
 
 def test_a_plan_of_any_engine_is_read_where_none_is_named(plan, manifest):

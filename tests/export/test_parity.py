@@ -123,6 +123,10 @@ def test_every_backend_of_the_engine_is_compared_and_the_figures_are_kept(engine
     summary = verify(engine, make_frames(), [("onnxruntime", "fp32"), ("openvino", "fp32")])
     kept = json.loads((engine.folder / "parity.json").read_text())
     assert kept == json.loads(json.dumps(summary))
+    page = (engine.folder / "parity.md").read_text()
+    assert "| onnxruntime | fp32 | 2 |" in page
+    assert "| tensorrt, emulated | fp16 | 2 |" in page
+    assert "| fp16 | 0.998 | 0.998 | 0.995 | 0.99 | - | 0.01 |" in page
     assert [(r["backend"], r["precision"], r["frames"]) for r in kept["results"]] == [
         ("onnxruntime", "fp32", 2),
         ("openvino", "fp32", 2),

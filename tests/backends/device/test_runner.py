@@ -14,6 +14,7 @@ from perception.core.errors import ConfigError, EngineError
 from perception.core.manifest import TensorSpec
 from perception.runtime.account import report_table
 from perception.runtime.pipeline import Pipeline
+from perception.runtime.plan_bench import bench_plan, plan_table
 from tests.backends.device.conftest import SIZE
 from tests.runtime.loop import FakeSource
 
@@ -185,6 +186,15 @@ def test_the_account_of_the_loop_has_the_times_of_the_device(make_plan):
     }
     rows = list(report_table(report).columns[0].cells)
     assert "  infer, on the GPU: compute" in rows
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+def test_the_benchmark_times_a_plan_in_two_ways(make_plan, frames):
+    summary = bench_plan(make_plan(), precision="fp16", size="160x96", frames=frames, warmup=1)
+    assert summary["latency_ms"]["n"] == summary["device_ms"]["compute"]["n"] == frames
+    assert summary["fps"] > 0
+    assert summary["fps_single"] > 0
+    assert plan_table(summary).row_count == 4
 
 
 def test_it_is_a_backend_like_the_others(make_plan, make_frames):

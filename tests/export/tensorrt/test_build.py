@@ -48,6 +48,8 @@ def test_the_plan_keeps_the_contract_of_the_graph(engine, tmp_path):
     assert manifest.layers["flop_share"]["fp16"] > 0.95
     assert set(manifest.islands) == {"frame", "boxes", "mask"}
     assert load_plan(built.plan.path, engine) == built.plan
+    on_the_host = {"PLUGIN", "PLUGIN_V2", "PLUGIN_V3", "NMS", "NON_ZERO", "LOOP", "CONDITION"}
+    assert not on_the_host & {layer.kind for layer in built.layers}
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "fp16-160x96-rtx.engine",
         "fp16-160x96-rtx.engine.json",

@@ -1,0 +1,86 @@
+"""Real plans on a real GPU: built here, compared with ONNX Runtime, timed, and run for ten minutes."""
+
+import gc
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from perception.backends.device import open_device
+from perception.backends.products import find_product
+from perception.backends.tensorrt import TensorRTBackend
+from perception.core.manifest import DEFAULT_ENGINE, load_engine
+from perception.export.parity import NO_THRESHOLD, Parity
+from perception.export.tensorrt.build import build_plan
+from perception.export.tensorrt.check import drive_feeds
+from perception.export.tensorrt.options import BuildOptions
+from perception.runtime.plan_bench import bench_plan
+from tests.backends.device.conftest import SIZE
+
+pytestmark = pytest.mark.gpu
+
+LEAK_S = 600
+MIB = 1 << 20
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Build a plan of the shipped model for this GPU, in a copy of its folder."""
+
+    def make(precision, size_wh=SIZE):
+        copy = load_engine(shutil.copytree(load_engine(DEFAULT_ENGINE).folder, tmp_path / "engine"))
+        with open_device() as device:
+            capabilities = () if find_product().needs_gpu else (device.capability,)
+        options = BuildOptions(precision=precision, size_wh=size_wh, capabilities=capabilities)
+        build_plan(copy, copy.folder, options)
+        return copy
+
+    return make
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_plan_gives_what_float32_gives(build, expected, precision):
+    engine = build(precision)
+    feeds = [feed[:, : SIZE[1], : SIZE[0]].copy() for feed in drive_feeds(engine, 20)]
+    parity = Parity("tensorrt", "fp16")  # float32 may be computed in TF32: judged alike
+    with TensorRTBackend(engine, SIZE, precision=precision) as runner:
+        for index, feed in enumerate(feeds):
+            parity.add(str(index), expected(feed), runner.infer({"frame": feed}), NO_THRESHOLD)
+    assert parity.violations() == []
+
+
+def test_the_times_of_the_device_fit_into_the_latency(build):
+    engine = build("fp16")
+    summary = bench_plan(engine, precision="fp16", size="160x96", frames=200)
+    parts = sum(times["p50"] for times in summary["device_ms"].values())
+    assert 0 < parts <= summary["latency_ms"]["p50"]
+    assert summary["fps"] >= 0.9 * summary["fps_single"]
+
+
+def resident_bytes():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
+
+
+@pytest.mark.timeout(LEAK_S + 120)
+def test_ten_minutes_leave_memory_as_it_was(build, make_frames):
+    engine = build("fp16")
+    frames = make_frames(8)
+    with open_device() as device:
+        for _ in range(3):  # opened and closed, warm
+            with TensorRTBackend(engine, SIZE) as runner:
+                runner.infer({"frame": frames[0]})
+        gc.collect()
+        with device.current():
+            free_before = device.free_bytes()[0]
+        resident_before = resident_bytes()
+        until = time.monotonic() + LEAK_S
+        while time.monotonic() < until:
+            with TensorRTBackend(engine, SIZE) as runner:
+                for index in range(2000):
+                    runner.infer({"frame": frames[index % len(frames)]})
+        gc.collect()
+        with device.current():
+            assert free_before - device.free_bytes()[0] < 16 * MIB
+        assert resident_bytes() - resident_before < 64 * MIB

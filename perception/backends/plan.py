@@ -89,6 +89,14 @@ class PlanManifest:
                 f"plan of {self.engine!r}: it lacks the input {GRAPH_INPUT!r}; {BUILD}"
             )
 
+    def fits(self, size_wh: tuple[int, int]) -> bool:
+        """Whether it takes one frame of this size."""
+        width, height = size_wh
+        fixed = self.inputs[GRAPH_INPUT].shape
+        low, _, high = self.profile.get(GRAPH_INPUT, (fixed, fixed, fixed))
+        wanted = (1, height, width, 3)
+        return all(a <= n <= b for a, n, b in zip(low, wanted, high, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -96,14 +104,6 @@ class Plan:
 
     path: Path
     manifest: PlanManifest
-
-    def fits(self, size_wh: tuple[int, int]) -> bool:
-        """Whether it takes one frame of this size."""
-        width, height = size_wh
-        fixed = self.manifest.inputs[GRAPH_INPUT].shape
-        low, _, high = self.manifest.profile.get(GRAPH_INPUT, (fixed, fixed, fixed))
-        wanted = (1, height, width, 3)
-        return all(a <= n <= b for a, n, b in zip(low, wanted, high, strict=True))
 
 
 def manifest_path(plan: Path) -> Path:
@@ -116,6 +116,22 @@ def plan_manifest_text(manifest: PlanManifest) -> str:
     return json.dumps(json.loads(adapter_json(manifest)), indent=2) + "\n"
 
 
+def read_plan_manifest(path: Path) -> PlanManifest:
+    """Read the manifest of a plan, and nothing of the plan itself.
+
+    Raises:
+        EngineError: there is none that can be read.
+    """
+    beside = manifest_path(path)
+    if not beside.is_file():
+        raise EngineError(f"{beside}: no such file; {BUILD}")
+    try:
+        table = json.loads(beside.read_text(encoding="utf-8"))
+        return build_config(PlanManifest, table, str(beside))
+    except (OSError, ValueError, ConfigError) as error:
+        raise EngineError(f"{beside}: not the manifest of a plan: {error}; {BUILD}") from error
+
+
 def load_plan(path: Path, engine: Engine | None = None) -> Plan:
     """Read the manifest of a plan and check the file by it.
 
@@ -126,15 +142,9 @@ def load_plan(path: Path, engine: Engine | None = None) -> Plan:
     Raises:
         EngineError: no such file, no manifest that can be read, a file of another hash or length, or a plan of another model.
     """
-    beside = manifest_path(path)
-    for file in (path, beside):
-        if not file.is_file():
-            raise EngineError(f"{file}: no such file; {BUILD}")
-    try:
-        table = json.loads(beside.read_text(encoding="utf-8"))
-        manifest = build_config(PlanManifest, table, str(beside))
-    except (OSError, ValueError, ConfigError) as error:
-        raise EngineError(f"{beside}: not the manifest of a plan: {error}; {BUILD}") from error
+    if not path.is_file():
+        raise EngineError(f"{path}: no such file; {BUILD}")
+    manifest = read_plan_manifest(path)
     length = path.stat().st_size
     if length != manifest.plan_bytes:
         raise EngineError(
@@ -153,24 +163,24 @@ def load_plan(path: Path, engine: Engine | None = None) -> Plan:
     return Plan(path, manifest)
 
 
-def plans_of(engine: Engine, precision: str = "*") -> list[Plan]:
-    """The plans in an engine's folder; raise `EngineError` where `load_plan` refuses one."""
+def plans_of(engine: Engine, precision: str = "*") -> dict[Path, PlanManifest]:
+    """The plans in an engine's folder by what their manifests say; they are not checked. Raises as `read_plan_manifest`."""
     paths = sorted(engine.folder.glob(f"{precision}-*{PLAN_SUFFIX}"))
-    return [load_plan(path, engine) for path in paths if manifest_path(path).is_file()]
+    return {path: read_plan_manifest(path) for path in paths if manifest_path(path).is_file()}
 
 
 def find_plan(engine: Engine, size_wh: tuple[int, int], precision: str) -> Plan:
     """The plan in an engine's folder for one frame of a size: one whose axes are fixed to it, else one that leaves them free.
 
     Raises:
-        EngineError: there is none, or one of this precision is refused by `load_plan`.
+        EngineError: there is none, or it is refused by `load_plan`.
     """
     plans = plans_of(engine, precision)
-    fitting = [plan for plan in plans if plan.fits(size_wh)]
+    fitting = [path for path, manifest in plans.items() if manifest.fits(size_wh)]
     if not fitting:
         width, height = size_wh
         raise EngineError(
-            f"{engine.folder}: no {precision} plan for {width}x{height}; found {[p.path.name for p in plans]}; "
+            f"{engine.folder}: no {precision} plan for {width}x{height}; found {[path.name for path in plans]}; "
             f"{BUILD} --engine {engine.manifest.name} --precision {precision} --size {width}x{height}"
         )
-    return min(fitting, key=lambda plan: bool(plan.manifest.profile))
+    return load_plan(min(fitting, key=lambda path: bool(plans[path].profile)), engine)

@@ -75,6 +75,10 @@ def build(
     timing_cache: Annotated[
         Path | None, typer.Option(help="file of timed kernels, read and written, with TensorRT")
     ] = None,
+    save_onnx: Annotated[
+        Path | None,
+        typer.Option(help="file for the typed graph, as trtexec --stronglyTyped takes it"),
+    ] = None,
     dump_layers: Annotated[
         Path | None, typer.Option(help="file for a list of all layers with type and arithmetic")
     ] = None,
@@ -120,6 +124,7 @@ def build(
         level=level,
         timing_cache=timing_cache,
         check_frames=check,
+        save_onnx=save_onnx,
     )
     loaded = load_engine(engine)
     if sensitivity:

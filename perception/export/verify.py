@@ -60,7 +60,9 @@ def compare(
                 want = {key: value.numpy() for key, value in graph(torch.from_numpy(feed)).items()}
             for result in results:
                 key = (result.backend, result.precision, size)
-                if key[0] == PLANS and not any(p.fits(size) for p in plans_of(engine, key[1])):
+                if key[0] == PLANS and not any(
+                    m.fits(size) for m in plans_of(engine, key[1]).values()
+                ):
                     continue
                 if key not in opened:
                     opened[key] = stack.enter_context(
@@ -101,7 +103,7 @@ def verify(
         more += [(name, "int8") for name in CPU_BACKENDS if name not in unfit]
         for name in sorted(unfit):
             logger.warning("%s int8 is not compared: this CPU has no VNNI", name)
-    precisions = sorted({plan.manifest.precision for plan in plans_of(engine)})
+    precisions = sorted({manifest.precision for manifest in plans_of(engine).values()})
     if precisions and (problem := _no_gpu()):
         logger.warning("the plans beside %s are not compared: %s", engine.manifest.name, problem)
     elif precisions:

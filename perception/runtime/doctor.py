@@ -32,7 +32,7 @@ PACKAGES = (
     ("tensorrt", "tensorrt", "needs an NVIDIA GPU: pip install tensorrt; on a Jetson it comes with JetPack"),
     ("tensorrt_rtx", "tensorrt-rtx-cu12", "needs an NVIDIA GPU to run: pip install tensorrt-rtx-cu12"),
     ("pycuda.driver", "pycuda", "needs an NVIDIA driver and, to be installed, the CUDA toolkit: pip install pycuda"),
-    ("cuda.bindings.driver", "cuda-bindings", "instead of pycuda: pip install 'perception[cuda]'"),
+    ("cuda.bindings.driver", "cuda-bindings", "instead of pycuda: pip install 'perception[tensorrt]'"),
 )  # fmt: skip
 
 # codec name, mode of PyAV, what needs it

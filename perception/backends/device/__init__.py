@@ -13,7 +13,7 @@ DEVICES = Registry(
         "pycuda": "perception.backends.device.pycuda:PyCudaDevice",
         "cuda": "perception.backends.device.cuda:CudaDevice",
     },
-    extras={"pycuda": "pycuda", "cuda": "cuda"},
+    extras={"pycuda": "pycuda", "cuda": "tensorrt"},
 )
 PACKAGES = {"pycuda": "pycuda", "cuda": "cuda.bindings"}
 
@@ -33,7 +33,7 @@ def open_device(name: str = "", index: int = 0) -> Device:
     if not chosen:
         raise ConfigError(
             "the tensorrt backend needs pycuda or cuda.bindings; install one with: "
-            "pip install 'perception[cuda]', or on Jetson: pip install pycuda"
+            "pip install 'perception[tensorrt]', or on Jetson: pip install pycuda"
         )
     device: Device = DEVICES[chosen](index)
     return device

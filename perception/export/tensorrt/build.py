@@ -23,7 +23,7 @@ from perception.backends.products import DTYPES, find_product
 from perception.core.errors import OutputError
 from perception.core.manifest import GRAPH_INPUT, Engine, TensorSpec
 from perception.export.tensorrt.check import check_typed
-from perception.export.tensorrt.compile import compile_network, parse
+from perception.export.tensorrt.compile import compile_network, parse, write_file
 from perception.export.tensorrt.layers import Layer, list_layers, summarise
 from perception.export.tensorrt.options import BuildOptions, plan_name
 from perception.export.tensorrt.typed import Typed, fix_axes, typed_graph
@@ -60,6 +60,8 @@ def build_plan(engine: Engine, folder: Path, options: BuildOptions) -> Built:
     model = fix_axes(typed.model, shape)
     _describe(model, engine, typed)
     data = model.SerializeToString(deterministic=True)
+    if options.save_onnx is not None:
+        write_file(options.save_onnx, data)
     start = time.monotonic()
     parsed = parse(product, data)
     content = compile_network(product, parsed, options, (low, high))
@@ -96,12 +98,9 @@ def build_plan(engine: Engine, folder: Path, options: BuildOptions) -> Built:
 
 
 def write_layers(path: Path, layers: Sequence[Layer]) -> None:
-    """Write every layer on a line: precision, arithmetic, kind, name."""
+    """Write every layer on a line: precision, arithmetic, kind, name; raise `OutputError` where that fails."""
     lines = [f"{x.precision or '-':5} {x.flop:>14,} {x.kind:20} {x.name}\n" for x in layers]
-    try:
-        path.write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_file(path, "".join(lines).encode())
 
 
 def _gpu_at_hand() -> tuple[str, str]:

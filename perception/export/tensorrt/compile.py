@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -80,7 +81,7 @@ def compile_network(
             f"{product.name} {product.version} cannot build this network: {' '.join(reasons[-1].split())}"
         )
     if cache is not None and options.timing_cache is not None:
-        _write_bytes(options.timing_cache, bytes(cache.serialize()))
+        write_file(options.timing_cache, bytes(cache.serialize()))
     return bytes(plan)
 
 
@@ -123,7 +124,8 @@ def _open_timing_cache(product: Product, config: Any, options: BuildOptions) -> 
     return cache
 
 
-def _write_bytes(path: Any, content: bytes) -> None:  # noqa: ANN401
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file; raise `OutputError` where that fails."""
     try:
         path.write_bytes(content)
     except OSError as error:
@@ -144,7 +146,8 @@ def _watched(product: Product, config: Any) -> Iterator[threading.Event]:  # noq
     before = [signal.signal(number, stop) for number in numbers]
     try:
         with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            config.progress_monitor = _monitor(product.trt, bars, stopped)
+            monitor = _monitor(product.trt, bars, stopped)  # lives as long as the build
+            config.progress_monitor = monitor
             yield stopped
             config.progress_monitor = None
     finally:

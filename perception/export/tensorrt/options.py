@@ -30,6 +30,7 @@ class BuildOptions:
         workspace_mib: limit of the scratch memory; ``None``: the product's own.
         level: of the builder's effort, 0 to 5; ``None``: the product's own.
         timing_cache: file of timed kernels, read and written; TensorRT only.
+        save_onnx: file for the typed graph, for other builders.
         check_frames: frames of the shipped drive on which the typed graph must agree with float32; 0: it is not checked.
     """
 
@@ -48,6 +49,7 @@ class BuildOptions:
     level: int | None = None
     timing_cache: Path | None = None
     check_frames: int = 8
+    save_onnx: Path | None = None
 
     def __post_init__(self) -> None:
         for size in (self.size_wh, self.max_size_wh):

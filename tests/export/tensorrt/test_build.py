@@ -1,5 +1,6 @@
 """Real plans, made by TensorRT-RTX, which needs no GPU for it. That they run, and how fast, only a GPU can show."""
 
+import hashlib
 import json
 import shutil
 import signal
@@ -18,7 +19,7 @@ from perception.export import parity
 from perception.export.int8.engine import measure_engine, write_int8
 from perception.export.onnx import ExportOptions, export_network
 from perception.export.parity import Tolerance
-from perception.export.tensorrt.build import build_plan
+from perception.export.tensorrt.build import build_plan, write_layers
 from perception.export.tensorrt.options import BuildOptions
 from perception.models.backbones import BACKBONES
 from perception.models.masks import MASKS
@@ -93,6 +94,17 @@ def test_int8_layers_come_from_the_ranges_of_the_cpu(engine, tmp_path):
     assert any("predict" in name for name in built.plan.manifest.islands)
 
 
+def test_the_typed_graph_is_saved_for_other_builders(engine, tmp_path):
+    saved, layers = tmp_path / "typed.onnx", tmp_path / "layers.txt"
+    built = build_plan(engine, tmp_path, options(save_onnx=saved))
+    assert hashlib.sha256(saved.read_bytes()).hexdigest() == built.plan.manifest.typed_sha256
+    told = {entry.key: entry.value for entry in onnx.load(saved).metadata_props}
+    assert told["onnx_sha256"] == engine.manifest.onnx_sha256
+    assert told["fp32_islands"] == "frame, boxes, mask"
+    write_layers(layers, built.layers)
+    assert len(layers.read_text().splitlines()) == built.plan.manifest.layers["layers"]
+
+
 def test_free_axes_get_a_profile(engine, tmp_path):
     built = build_plan(engine, tmp_path, options(max_size_wh=(192, 128), max_batch=2))
     manifest = built.plan.manifest
@@ -165,7 +177,7 @@ def test_a_killed_build_leaves_no_plan_that_would_be_loaded(engine, tmp_path, su
 import os, signal
 from pathlib import Path
 from perception.core.manifest import load_engine
-from perception.export.tensorrt.build import build_plan
+from perception.export.tensorrt.build import build_plan, write_layers
 from perception.export.tensorrt.options import BuildOptions
 replace = Path.replace
 def dying(self, target):

@@ -35,12 +35,12 @@ DATA_NOTE := tests marked data: LEFT OUT, no labelled data in $(PERCEPTION_DATA)
 endif
 
 # TensorRT's Python bindings of several versions; a C compiler makes what stands in for TensorRT itself
-ifneq ($(shell command -v gcc),)
+ifneq ($(shell command -v g++),)
 BINDINGS := .venv/bindings/.fetched
 DOUBLE := test-double
 GCC_NOTE := tests marked bindings and double: run
 else
-GCC_NOTE := tests marked bindings and double: LEFT OUT, no gcc on this machine (on Debian or Ubuntu: apt-get install g++)
+GCC_NOTE := tests marked bindings and double: LEFT OUT, no g++ on this machine (on Debian or Ubuntu: apt-get install g++)
 endif
 MARKERS += and not double$(if $(BINDINGS),, and not bindings)
 
@@ -93,11 +93,7 @@ test-double: .venv/cuda/libcuda.so.1 ## the TensorRT runner and its CUDA binding
 
 check: check-format check-lint check-types check-imports check-tests $(DOUBLE) check-numpy1 ## every gate; CI runs the same
 
-check-gpu-report: .venv/.installed ## on a machine with a GPU: build, verify and time plans, and write it down to commit
-	$(DEV)/pytest -m gpu tests/backends/device
-	$(DEV)/python tools/gpu_report.py
-
-format: .venv/.installed
+check-format: .venv/.installed
 	$(DEV)/ruff format --check .
 
 check-lint: .venv/.installed
@@ -143,4 +139,4 @@ distclean: clean ## also remove the environments; other runs stay
 	rm -rf .venv .venv-demo .venv-np1 perception.egg-info
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 16

@@ -14,6 +14,7 @@ VERSIONS = {
     "10.16.1.11": "tensorrt-cu12-bindings",
     "11.4.0.106": "tensorrt-cu13-bindings",
 }
+NEWEST_PYTHON = {"10.3.0": (3, 12)}  # that a version has wheels for
 LIBRARIES = ("nvinfer", "nvonnxparser", "nvinfer_plugin")
 SOURCE = Path(__file__).parents[1] / "tests" / "doubles" / "nvinfer.c"
 
@@ -24,6 +25,9 @@ def fetch(folder: Path, package: str, version: str) -> None:
     if (target / "lib").is_dir():
         return
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", "download"]
+    if sys.version_info[:2] > NEWEST_PYTHON.get(version, (99,)):
+        sys.stderr.write(f"{package} {version} has no wheel for this Python; left out\n")
+        return
     subprocess.run(  # noqa: S603 (words of this file)
         [*pip, "--no-deps", "--only-binary", ":all:", "-d", str(target), f"{package}=={version}"],
         check=True,

@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from perception.backends.device import open_device
+from perception.backends.products import find_product
+
 ROOT = Path(__file__).parents[1]
 PERCEPTION = (sys.executable, "-m", "perception")
 SIZES = ("640x384", "1248x384")
@@ -74,18 +77,30 @@ def page(engine: str, timed: list[tuple[Result, Result]], loop: Result, parity: 
 def main(arguments: list[str]) -> int:
     """Make the report of the engine named by the one argument; default: the shipped one."""
     engine = arguments[0] if arguments else "road-lean"
-    timed = []
+    with open_device() as device:
+        capability = device.capability
+    target = () if find_product().needs_gpu else ("--compute-capability", capability)
+    folder = ROOT / "engines" / engine
+    report = folder / "gpu-report.md"
+    timed: list[tuple[Result, Result]] = []
+    loop: Result = {}
+    parity = "# Not verified: see what perception verify says\n"
     for size in SIZES:
         for precision in PRECISIONS:
             chosen = ("--engine", engine, "--precision", precision, "--size", size)
-            timed.append((perception("build", *chosen), perception("bench", "plan", *chosen)))
-    folder = ROOT / "engines" / engine
-    perception("verify", "--engine", engine, "--frames", str(VERIFIED))
+            built = perception("build", *chosen, *target)
+            timed.append((built, perception("bench", "plan", *chosen)))
+            report.write_text(page(engine, timed, loop, parity), encoding="utf-8")
     loop = perception("bench", "loop", "--engine", engine, "--backend", "tensorrt")
-    parity = (folder / "parity.md").read_text(encoding="utf-8")
-    report = folder / "gpu-report.md"
     report.write_text(page(engine, timed, loop, parity), encoding="utf-8")
-    sys.stdout.write(f"{report}\n")
+    # last: it needs the labelled data, and fails where a plan is outside its tolerance
+    try:
+        perception("verify", "--engine", engine, "--frames", str(VERIFIED))
+    finally:
+        if (folder / "parity.md").is_file():
+            parity = (folder / "parity.md").read_text(encoding="utf-8")
+        report.write_text(page(engine, timed, loop, parity), encoding="utf-8")
+        sys.stdout.write(f"{report}\n")
     return 0
 
 

@@ -3,9 +3,11 @@
 An engine file is code to the process that loads it. So only a plan whose hash its manifest names is given to a loader.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ class PlanManifest:
         gpu: name of the GPU that it was tuned on; empty where it was compiled without one.
         hardware_compatibility: ``"none"`` or a level of TensorRT's that admits other GPUs.
         version_compatible: whether later versions of the product load it.
-        stripped: whether it has to be refitted with the weights of ``model.onnx`` before it runs.
+        stripped: whether it lacks its weights; the runner of this project does not load such plans.
         precision: of `PRECISIONS`.
         islands: part of the graph that stayed float32 -> why.
         inputs, outputs: names, dtypes and shapes; -1 where an axis is free within `profile`.
@@ -169,18 +171,32 @@ def plans_of(engine: Engine, precision: str = "*") -> dict[Path, PlanManifest]:
     return {path: read_plan_manifest(path) for path in paths if manifest_path(path).is_file()}
 
 
+def plan_bytes(plan: Plan) -> bytes:
+    """The plan itself; raise `EngineError` where it is no longer the file that was checked."""
+    content = plan.path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != plan.manifest.plan_sha256:
+        raise EngineError(f"{plan.path}: it was replaced while it was opened; open it again")
+    return content
+
+
 def find_plan(engine: Engine, size_wh: tuple[int, int], precision: str) -> Plan:
-    """The plan in an engine's folder for one frame of a size: one whose axes are fixed to it, else one that leaves them free.
+    """The plan in an engine's folder for one frame of a size: of a product that is installed, with fixed axes, by TensorRT, in this order.
 
     Raises:
         EngineError: there is none, or it is refused by `load_plan`.
     """
     plans = plans_of(engine, precision)
-    fitting = [path for path, manifest in plans.items() if manifest.fits(size_wh)]
+    fitting = [path for path, found in plans.items() if found.fits(size_wh) and not found.stripped]
     if not fitting:
         width, height = size_wh
         raise EngineError(
             f"{engine.folder}: no {precision} plan for {width}x{height}; found {[path.name for path in plans]}; "
             f"{BUILD} --engine {engine.manifest.name} --precision {precision} --size {width}x{height}"
         )
-    return load_plan(min(fitting, key=lambda path: bool(plans[path].profile)), engine)
+
+    def rank(path: Path) -> tuple[bool, bool, int]:
+        found = plans[path]
+        absent = find_spec(found.product) is None
+        return absent, bool(found.profile), PRODUCTS.index(found.product)
+
+    return load_plan(min(fitting, key=rank), engine)

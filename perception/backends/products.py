@@ -4,6 +4,7 @@ Strongly typed networks only: precision stands in the ONNX file. Members are loo
 `TF32`, `STRIP_PLAN`, `VERSION_COMPATIBLE` and `STRONGLY_TYPED` all got other numbers.
 """
 
+import logging
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +21,8 @@ DTYPES = {
     "INT32": "int32",
     "UINT8": "uint8",
 }  # theirs -> NumPy's
+logger = logging.getLogger(__name__)
+
 OLDEST = (10, 3)  # of TensorRT: JetPack 6.1; 8.x has no strongly typed networks
 INSTALL = {
     "tensorrt": "pip install tensorrt (on Jetson it comes with JetPack)",
@@ -123,9 +126,13 @@ def find_product(name: str = "") -> Product:
     )
 
 
+def numbers(version: str) -> tuple[int, ...]:
+    """``"10.3.0.post1"`` -> ``(10, 3, 0, 1)``."""
+    return tuple(int(n) for n in re.findall(r"\d+", version))
+
+
 def _checked(product: Product) -> Product:
-    numbers = tuple(int(n) for n in re.findall(r"\d+", product.version)[:2])
-    if product.name == "tensorrt" and numbers < OLDEST:
+    if product.name == "tensorrt" and numbers(product.version) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise ConfigError(
             f"TensorRT {product.version} is too old: expected {oldest} or later, which have strongly typed networks"
@@ -137,7 +144,7 @@ def _checked(product: Product) -> Product:
 def shared_log(trt: ModuleType) -> Any:  # noqa: ANN401 (a class of an untyped module)
     """The one logger of a process: a product uses the first that it is given for as long as anything of it lives.
 
-    Its ``lines`` are what was logged since they were last cleared: severity and text.
+    Its ``lines`` are the warnings and errors since they were last cleared: severity and text. Warnings are passed on to `logging`.
     """
 
     class Log(trt.ILogger):  # type: ignore[name-defined]  # a base that is known only here
@@ -146,7 +153,11 @@ def shared_log(trt: ModuleType) -> Any:  # noqa: ANN401 (a class of an untyped m
             self.lines: list[tuple[str, str]] = []
 
         def log(self, severity: Any, message: str) -> None:  # noqa: ANN401
+            if severity.name in {"INFO", "VERBOSE"}:
+                return
             self.lines.append((severity.name, message))
+            if severity.name == "WARNING":
+                logger.warning("%s", message)
 
         def problems(self) -> list[str]:
             """What was logged as an error."""

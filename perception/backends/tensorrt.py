@@ -21,12 +21,13 @@ from perception.backends.base import Backend, Tensors, check_feeds
 from perception.backends.cpu import check_graph
 from perception.backends.device import open_device
 from perception.backends.device.base import Device, Event
-from perception.backends.plan import BUILD, Plan, PlanManifest, find_plan
-from perception.backends.products import DTYPES, Product, find_product, shared_log
+from perception.backends.plan import BUILD, Plan, PlanManifest, find_plan, plan_bytes
+from perception.backends.products import DTYPES, Product, find_product, numbers, shared_log
 from perception.core.errors import EngineError, RunError
 from perception.core.manifest import GRAPH_INPUT, Engine, TensorSpec
 
 SLOTS = 2
+AMPERE = (8, 0)
 MARKS = ("start", "uploaded", "computed", "done")
 
 
@@ -107,12 +108,22 @@ class TensorRTBackend(Backend):
         held: ExitStack,
     ) -> None:
         trt, log = product.trt, shared_log(product.trt)
+        self._product, self._log = product, log
         log.lines.clear()
-        runtime = trt.Runtime(log)
-        loaded = runtime.deserialize_cuda_engine(plan.path.read_bytes())
+        # on self alone: a local would outlive the device's context in the traceback of a failure
+        held.callback(self._let_go)
+        try:
+            self._runtime = trt.Runtime(log)
+        except (
+            TypeError
+        ) as error:  # what its factory raises where CUDA and driver do not fit together
+            raise EngineError(f"no TensorRT runtime: {_reason(log, product)}") from error
+        if plan.manifest.version_compatible:  # such plans hold a small runtime of their own
+            self._runtime.engine_host_code_allowed = True
+        self._loaded = loaded = self._runtime.deserialize_cuda_engine(plan_bytes(plan))
         if loaded is None:
             raise EngineError(f"{plan.path}: {_reason(log, product)}; {BUILD}")
-        context = loaded.create_execution_context()
+        self._context = context = loaded.create_execution_context()
         if context is None:
             raise EngineError(f"{plan.path}: no execution context: {_reason(log, product)}")
         width, height = size_wh
@@ -125,10 +136,6 @@ class TensorRTBackend(Backend):
             found[loaded.get_tensor_mode(name) == trt.TensorIOMode.INPUT][name] = spec
         _check_promise(plan, found[True] | found[False])
         self.inputs, self.outputs = check_graph(engine, found[True], found[False])
-        held.callback(
-            self._let_go
-        )  # last of all: TensorRT's objects in the order of their making, reversed
-        self._runtime, self._loaded, self._context = runtime, loaded, context
         tensors = {**self.inputs, **self.outputs}
         self._slots = [Slot(self._device, tensors, held) for _ in range(SLOTS)]
         self._uploads, self._computing, self._downloads = (
@@ -136,6 +143,8 @@ class TensorRTBackend(Backend):
         )
 
     def _infer(self, feeds: Mapping[str, NDArray[Any]]) -> Tensors:
+        if self._flying:
+            raise ValueError("infer: expected no frame in flight; collect what was submitted")
         self.submit(feeds)
         return self.collect()
 
@@ -155,16 +164,17 @@ class TensorRTBackend(Backend):
         self._next = (self._next + 1) % len(self._slots)
         up, run, down = self._uploads, self._computing, self._downloads
         with self._device.current():
-            up.record(slot.events["start"])
             for name, feed in feeds.items():
                 np.copyto(slot.pinned[name], feed)
+            up.record(slot.events["start"])
+            for name in feeds:
                 up.upload(slot.memory[name], slot.pinned[name])
             up.record(slot.events["uploaded"])
             run.wait(slot.events["uploaded"])
             for name, memory in slot.memory.items():
                 self._context.set_tensor_address(name, memory.address)
             if not self._context.execute_async_v3(run.handle):
-                raise RunError(f"TensorRT did not run: {self._device.gpu}: see its log")
+                raise RunError(f"{self.device}: {_reason(self._log, self._product)}")
             run.record(slot.events["computed"])
             down.wait(slot.events["computed"])
             for name in self.outputs:
@@ -185,25 +195,28 @@ class TensorRTBackend(Backend):
         return {name: slot.pinned[name] for name in self.outputs}
 
     def _let_go(self) -> None:
-        del self._context, self._loaded, self._runtime
+        for name in ("_context", "_loaded", "_runtime"):  # each needs the next to the end
+            self.__dict__.pop(name, None)
 
     def close(self) -> None:
         """Free everything that was allocated; a second call does nothing."""
         if "_held" not in self.__dict__:
             return
-        with self._device.current():
-            self.__dict__.pop("_held").close()
-        self.__dict__.pop("_stack").close()
         self._flying.clear()
         self._slots = []
+        with self.__dict__.pop("_stack"), self._device.current(), self.__dict__.pop("_held"):
+            for stream in (self._uploads, self._computing, self._downloads):
+                stream.synchronize()
 
 
 def _check_version(plan: Plan, product: Product) -> None:
     manifest = plan.manifest
-    if product.version != manifest.product_version and not manifest.version_compatible:
+    built, here = numbers(manifest.product_version), numbers(product.version)
+    later = manifest.version_compatible and built[0] == here[0] and built <= here
+    if product.version != manifest.product_version and not later:
         raise EngineError(
             f"{plan.path}: built by {manifest.product} {manifest.product_version}, got {product.version}, "
-            f"and a plan loads only in the version that built it; {BUILD}"
+            f"and a plan loads only in the version that built it, or with --version-compatible in later ones; {BUILD}"
         )
     if manifest.stripped:
         raise EngineError(f"{plan.path}: it has no weights; {BUILD}, without --strip")
@@ -212,10 +225,15 @@ def _check_version(plan: Plan, product: Product) -> None:
 def _check_gpu(plan: Plan, device: Device) -> None:
     manifest: PlanManifest = plan.manifest
     known = manifest.compute_capabilities
-    if manifest.hardware_compatibility == "none" and known and device.capability not in known:
+    if manifest.hardware_compatibility == "ampere_plus":
+        known, fits = ("8.0 and later",), numbers(device.capability) >= AMPERE
+    else:
+        fits = not known or device.capability in known
+    if not fits:
+        rtx = manifest.product == "tensorrt_rtx"
+        option = f" --compute-capability {device.capability}" if rtx else " on this machine"
         raise EngineError(
-            f"{plan.path}: built for compute capability {', '.join(known)}, got {device.capability} "
-            f"({device.gpu}); {BUILD} --compute-capability {device.capability}"
+            f"{plan.path}: built for compute capability {', '.join(known)}, got {device.capability} ({device.gpu}); {BUILD}{option}"
         )
 
 

@@ -169,7 +169,7 @@ def bench_mask(
     from perception.runtime.compare import compare_engines
 
     masked = load_engine(engine)
-    precision = precision or default_precision(backend, masked)
+    precision = precision or default_precision(backend or DEFAULT_BACKEND, masked)
     result = compare_engines(
         masked,
         unmasked_variant(masked),

@@ -121,14 +121,14 @@ class Parity:
             "equal_pixels": share(self.equal, self.pixels),
             "road_iou": share(self.road_both, self.road_either),
             "matched_boxes": share(self.matched, self.boxes),
-            "judged": self.precision in TOLERANCES,
+            "judged": self.precision in TOLERANCES and self.frames > 0,
             "ok": not self.violations(),
         }
 
     def violations(self) -> list[str]:
         """What is outside the tolerances of the precision, in words."""
         limit = TOLERANCES.get(self.precision)
-        if limit is None:
+        if limit is None or not self.frames:
             return []
         if self.frames == len(self.crossing):
             return ["nothing was compared: a box crosses the mask threshold in every frame"]

@@ -63,10 +63,16 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
             ),
             f"{result['box_px']:.2f}",
             f"{result['score']:.4f}",
-            ("within" if result["ok"] else "OUTSIDE") if result["judged"] else "reported",
+            _verdict(result),
         )
         for result in summary["results"]
     ]
+
+
+def _verdict(result: Mapping[str, Any]) -> str:
+    if not result["frames"]:
+        return "no frame of its size"
+    return ("within" if result["ok"] else "OUTSIDE") if result["judged"] else "reported"
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

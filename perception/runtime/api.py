@@ -10,6 +10,7 @@ from perception.backends import DEFAULT_BACKEND, open_backend
 from perception.backends.base import Backend
 from perception.core.geometry import choose_model_size
 from perception.core.manifest import DEFAULT_ENGINE, GRAPH_INPUT, Engine, load_engine
+from perception.core.process import Closing
 from perception.core.types import Frame, Scene, UInt8
 from perception.runtime.pipeline import Pipeline
 from perception.runtime.run import RunConfig, open_for
@@ -18,7 +19,7 @@ from perception.stages.postprocess import Reading, postprocess
 from perception.stages.preprocess import preprocess
 
 
-class Perceiver:
+class Perceiver(Closing):
     """An engine that is called with pictures; it is opened once for each size that comes.
 
     Args:
@@ -56,6 +57,11 @@ class Perceiver:
         outputs = self._opened[size_wh].infer({GRAPH_INPUT: fed.feed})
         kept = {name: np.array(array) for name, array in outputs.items()}
         return postprocess(frame, kept, fed.box, self._reading)
+
+    def close(self) -> None:
+        """Close what was opened; a later call opens it again."""
+        while self._opened:
+            self._opened.popitem()[1].close()
 
 
 def load(

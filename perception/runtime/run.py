@@ -105,7 +105,11 @@ def open_for(source: Source, engine: Engine, config: RunConfig) -> Backend:
     backend = open_backend(
         config.backend, engine, size_wh, precision=config.precision, threads=config.threads
     )
-    backend.infer({GRAPH_INPUT: np.zeros((1, size_wh[1], size_wh[0], 3), np.uint8)})
+    try:
+        backend.infer({GRAPH_INPUT: np.zeros((1, size_wh[1], size_wh[0], 3), np.uint8)})
+    except BaseException:
+        backend.close()
+        raise
     return backend
 
 

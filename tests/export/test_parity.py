@@ -102,6 +102,12 @@ def test_a_limit_that_is_not_set_is_not_judged():
     assert result.violations() == []
 
 
+def test_a_runner_that_fitted_no_frame_is_not_judged():
+    unused = Parity("tensorrt", "fp16")
+    assert unused.violations() == []
+    assert not unused.figures()["judged"]
+
+
 def test_a_box_is_matched_once():
     doubled = make_outputs(((10, 10, 30, 30), (11, 10, 31, 30)), (0.9, 0.5), (0, 0))
     pairs = match_boxes(make_outputs(((10, 10, 30, 30),), (0.9,), (0,)), doubled)

@@ -21,8 +21,16 @@ from perception.core.errors import ConfigError
 
 try:
     import pycuda.driver as cuda
-except ImportError as error:  # also where the package is there but the driver's library is not
-    raise ConfigError(f"pycuda cannot be imported: {error}; install the NVIDIA driver") from error
+except ModuleNotFoundError:
+    raise  # the registry says how to install it
+except (
+    ImportError
+) as error:  # the package is there, but the driver's library is not, or is too old for it
+    raise ConfigError(
+        f"pycuda cannot be imported: {error}; install the NVIDIA driver, or compile pycuda for the one that is there"
+    ) from error
+
+NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: not behind the default stream
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,7 +95,7 @@ class PyCudaStream(Stream):
     """See `Stream`."""
 
     def __init__(self) -> None:
-        self._stream: Any = _checked(cuda.Stream)
+        self._stream: Any = _checked(cuda.Stream, NON_BLOCKING)
         self.handle = int(self._stream.handle)
 
     def upload(self, target: Memory, source: NDArray[Any]) -> None:

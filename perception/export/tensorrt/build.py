@@ -41,7 +41,7 @@ class Built:
 
 
 def build_plan(engine: Engine, folder: Path, options: BuildOptions) -> Built:
-    """Compile an engine and write the plan with its manifest; a build that is killed leaves no file of a plan's name.
+    """Compile an engine and write the plan with its manifest; a build that is killed leaves none that would be loaded.
 
     Raises:
         ConfigError: an option that the product does not have, or that contradicts another.
@@ -64,8 +64,10 @@ def build_plan(engine: Engine, folder: Path, options: BuildOptions) -> Built:
         write_file(options.save_onnx, data)
     start = time.monotonic()
     parsed = parse(product, data)
-    content = compile_network(product, parsed, options, (low, high))
-    layers = list_layers(parsed.network, model)
+    compiled = compile_network(product, parsed, options, (low, high))
+    content = compiled.plan
+    whole = fix_axes(typed.model, high)  # the arithmetic of the largest input
+    layers = list_layers(parse(product, whole.SerializeToString()).network, whole)
     manifest = PlanManifest(
         engine=engine.manifest.name,
         onnx_sha256=engine.manifest.onnx_sha256,
@@ -92,8 +94,10 @@ def build_plan(engine: Engine, folder: Path, options: BuildOptions) -> Built:
         build_s=round(time.monotonic() - start, 2),
         created=datetime.now(UTC).date().isoformat(),
     )
-    path = folder / plan_name(options.precision, low, high, product.name)
+    path = folder / plan_name(options, low, high, product.name)
     _write(path, content, manifest)
+    if options.timing_cache is not None:
+        write_file(options.timing_cache, compiled.timing_cache)
     return Built(load_plan(path, engine), tuple(layers))
 
 

@@ -29,6 +29,20 @@ class Parsed:
     parser: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A plan, and the timing cache after it; the latter empty where none was asked for."""
+
+    plan: bytes
+    timing_cache: bytes
+
+
+def problem(product: Product) -> str:
+    """The last error that a product logged, on one line."""
+    reasons = shared_log(product.trt).problems() or ["no reason given"]
+    return " ".join(reasons[-1].split())
+
+
 def parse(product: Product, onnx_bytes: bytes) -> Parsed:
     """Read a typed graph into a network.
 
@@ -37,7 +51,10 @@ def parse(product: Product, onnx_bytes: bytes) -> Parsed:
     """
     trt, log = product.trt, shared_log(product.trt)
     log.lines.clear()
-    builder = trt.Builder(log)
+    try:
+        builder = trt.Builder(log)
+    except TypeError as error:  # what its factory raises where CUDA and driver do not fit together
+        raise EngineError(f"{product.name} {product.version}: {problem(product)}") from error
     network = builder.create_network(product.network_flags())
     parser = trt.OnnxParser(network, log)
     if not parser.parse(onnx_bytes):
@@ -49,7 +66,7 @@ def parse(product: Product, onnx_bytes: bytes) -> Parsed:
 
 def compile_network(
     product: Product, parsed: Parsed, options: BuildOptions, shapes: tuple[Shape, Shape]
-) -> bytes:
+) -> Compiled:
     """Build the plan of a parsed network.
 
     Args:
@@ -76,19 +93,20 @@ def compile_network(
     if stopped.is_set():
         raise KeyboardInterrupt
     if plan is None:
-        reasons = shared_log(product.trt).problems() or ["the builder gave no reason"]
         raise EngineError(
-            f"{product.name} {product.version} cannot build this network: {' '.join(reasons[-1].split())}"
+            f"{product.name} {product.version} cannot build this network: {problem(product)}"
         )
-    if cache is not None and options.timing_cache is not None:
-        write_file(options.timing_cache, bytes(cache.serialize()))
-    return bytes(plan)
+    return Compiled(bytes(plan), bytes(cache.serialize()) if cache is not None else b"")
 
 
 def _configure(product: Product, config: Any, options: BuildOptions) -> None:  # noqa: ANN401
     trt = product.trt
     config.profiling_verbosity = product.member("ProfilingVerbosity", "DETAILED", "a build")
     product.set_capabilities(config, options.capabilities)
+    if (
+        options.precision == "fp32"
+    ):  # on by default: it would round the inputs of products to 10 bits
+        config.clear_flag(product.member("BuilderFlag", "TF32", "--precision fp32"))
     for wanted, flag, option in (
         (options.version_compatible, "VERSION_COMPATIBLE", "--version-compatible"),
         (options.strip, "STRIP_PLAN", "--strip"),
@@ -119,7 +137,7 @@ def _open_timing_cache(product: Product, config: Any, options: BuildOptions) -> 
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     cache = config.create_timing_cache(known)
-    if not config.set_timing_cache(cache, False):
+    if cache is None or not config.set_timing_cache(cache, False):
         raise EngineError(f"{path}: not a timing cache of this GPU and version; remove it")
     return cache
 

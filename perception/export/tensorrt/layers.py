@@ -33,7 +33,7 @@ class Layer:
 
 
 def list_layers(network: Any, model: ModelProto) -> list[Layer]:  # noqa: ANN401 (of an untyped module)
-    """The layers of a parsed network whose axes are fixed; `model` is what was parsed."""
+    """The layers of a parsed network; its axes are fixed. `model` is what was parsed."""
     weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     made = {name: node for node in model.graph.node for name in node.output}
     products = {node.name: node for node in model.graph.node if node.op_type in MULTIPLIED}

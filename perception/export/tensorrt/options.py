@@ -25,7 +25,7 @@ class BuildOptions:
         capabilities: compute capabilities to compile for, ``"8.6"``; TensorRT-RTX only.
         hardware_compatibility: ``"none"``, ``"ampere_plus"`` or ``"same_compute_capability"``.
         version_compatible: let later versions of the product load the plan.
-        strip: leave the weights out; they are put in when it is loaded.
+        strip: leave the weights out, for a loader of one's own that refits the plan; the runner of this project does not.
         refit: let weights be changed after the build.
         workspace_mib: limit of the scratch memory; ``None``: the product's own.
         level: of the builder's effort, 0 to 5; ``None``: the product's own.
@@ -84,7 +84,7 @@ def default_size(max_pixels: int) -> tuple[int, int]:
     return choose_model_size(KITTI_WH, max_pixels)
 
 
-def plan_name(precision: str, low: Shape, high: Shape, product: str) -> str:
+def plan_name(options: BuildOptions, low: Shape, high: Shape, product: str) -> str:
     """``fp16-1248x384-rtx.engine``; free axes are named by their ends."""
 
     def span(first: object, last: object) -> str:
@@ -92,4 +92,5 @@ def plan_name(precision: str, low: Shape, high: Shape, product: str) -> str:
 
     size = span(f"{low[2]}x{low[1]}", f"{high[2]}x{high[1]}")
     batch = "" if high[0] == 1 else f"-b{span(low[0], high[0])}"
-    return f"{precision}-{size}{batch}{'-rtx' if product == 'tensorrt_rtx' else ''}{PLAN_SUFFIX}"
+    ends = ("-rtx" if product == "tensorrt_rtx" else "") + ("-stripped" if options.strip else "")
+    return f"{options.precision}-{size}{batch}{ends}{PLAN_SUFFIX}"

@@ -1,16 +1,18 @@
 """A stand-in for TensorRT over the driver's test double: a plan is an ONNX file, which ONNX Runtime runs when its turn in a stream comes.
 
-It has no name that the real classes lack (`test_runner.py` compares them with the bindings), so the runner cannot use one they lack.
+It has no name that the real classes lack (`tests/export/tensorrt/spec.py` compares them with the bindings), so the runner cannot use one they lack.
 """
 
 import ctypes
 from enum import Enum
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import numpy as np
 import onnxruntime
 
 VERSION = "10.3.0"
+LEAN = b"lean runtime:"  # at the start of a plan for other versions, which holds a small runtime
 CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -129,7 +131,14 @@ def make_module(double):
         def __init__(self, logger):
             self._logger = logger
 
+        engine_host_code_allowed = False
+
         def deserialize_cuda_engine(self, serialized_engine):
+            if serialized_engine.startswith(LEAN):
+                if not self.engine_host_code_allowed:
+                    self._logger.log(Severity.ERROR, "it holds host code, which is not allowed")
+                    return None
+                serialized_engine = serialized_engine.removeprefix(LEAN)
             try:
                 session = onnxruntime.InferenceSession(
                     serialized_engine, providers=["CPUExecutionProvider"]
@@ -140,6 +149,7 @@ def make_module(double):
             return ICudaEngine(session, double)
 
     module = ModuleType("tensorrt")
+    module.__spec__ = ModuleSpec("tensorrt", None)
     vars(module).update(
         __version__=VERSION,
         ILogger=ILogger,

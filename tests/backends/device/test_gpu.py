@@ -10,15 +10,17 @@ import pytest
 from perception.backends.device import open_device
 from perception.backends.products import find_product
 from perception.backends.tensorrt import TensorRTBackend
+from perception.core.geometry import fit_letterbox
 from perception.core.manifest import DEFAULT_ENGINE, load_engine
 from perception.export.parity import NO_THRESHOLD, Parity
 from perception.export.tensorrt.build import build_plan
 from perception.export.tensorrt.check import drive_feeds
 from perception.export.tensorrt.options import BuildOptions
 from perception.runtime.plan_bench import bench_plan
+from perception.stages.preprocess import fit_image
 from tests.backends.device.conftest import SIZE
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]  # each builds a plan
 
 LEAK_S = 600
 MIB = 1 << 20
@@ -39,14 +41,19 @@ def build(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_plan_gives_what_float32_gives(build, expected, precision):
     engine = build(precision)
-    feeds = [feed[:, : SIZE[1], : SIZE[0]].copy() for feed in drive_feeds(engine, 20)]
-    parity = Parity("tensorrt", "fp16")  # float32 may be computed in TF32: judged alike
+    parity = Parity("tensorrt", precision)
+    feeds = []
+    for feed in drive_feeds(engine, 20):
+        frame_wh = (feed.shape[2], feed.shape[1])
+        feeds.append(fit_image(feed[0], fit_letterbox(frame_wh, SIZE))[None])
     with TensorRTBackend(engine, SIZE, precision=precision) as runner:
         for index, feed in enumerate(feeds):
             parity.add(str(index), expected(feed), runner.infer({"frame": feed}), NO_THRESHOLD)
+    assert parity.boxes > 20
+    assert parity.road_either > 1000
     assert parity.violations() == []
 
 
@@ -58,6 +65,12 @@ def test_the_times_of_the_device_fit_into_the_latency(build):
     assert summary["fps"] >= 0.9 * summary["fps_single"]
 
 
+def free_bytes():
+    gc.collect()
+    with open_device() as device, device.current():
+        return device.free_bytes()[0]
+
+
 def resident_bytes():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096
@@ -67,20 +80,14 @@ def resident_bytes():
 def test_ten_minutes_leave_memory_as_it_was(build, make_frames):
     engine = build("fp16")
     frames = make_frames(8)
-    with open_device() as device:
-        for _ in range(3):  # opened and closed, warm
-            with TensorRTBackend(engine, SIZE) as runner:
-                runner.infer({"frame": frames[0]})
-        gc.collect()
-        with device.current():
-            free_before = device.free_bytes()[0]
-        resident_before = resident_bytes()
-        until = time.monotonic() + LEAK_S
-        while time.monotonic() < until:
-            with TensorRTBackend(engine, SIZE) as runner:
-                for index in range(2000):
-                    runner.infer({"frame": frames[index % len(frames)]})
-        gc.collect()
-        with device.current():
-            assert free_before - device.free_bytes()[0] < 16 * MIB
-        assert resident_bytes() - resident_before < 64 * MIB
+    for _ in range(3):  # opened and closed, warm
+        with TensorRTBackend(engine, SIZE) as runner:
+            runner.infer({"frame": frames[0]})
+    free_before, resident_before = free_bytes(), resident_bytes()
+    until = time.monotonic() + LEAK_S
+    while time.monotonic() < until:
+        with TensorRTBackend(engine, SIZE) as runner:
+            for index in range(2000):
+                runner.infer({"frame": frames[index % len(frames)]})
+    assert free_before - free_bytes() < 16 * MIB
+    assert resident_bytes() - resident_before < 64 * MIB

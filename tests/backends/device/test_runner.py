@@ -1,5 +1,6 @@
 """The TensorRT runner over a stand-in for TensorRT: memory, order, refusals. What plans compute, only a GPU can show."""
 
+import shutil
 import threading
 
 import numpy as np
@@ -9,6 +10,7 @@ import perception
 from perception.backends import default_precision, open_backend
 from perception.backends.device import DEVICES
 from perception.backends.device.base import DeviceError
+from perception.backends.plan import find_plan, manifest_path
 from perception.backends.tensorrt import SLOTS, TensorRTBackend
 from perception.core.errors import ConfigError, EngineError
 from perception.core.manifest import TensorSpec
@@ -16,6 +18,7 @@ from perception.runtime.account import report_table
 from perception.runtime.pipeline import Pipeline
 from perception.runtime.plan_bench import bench_plan, plan_table
 from tests.backends.device.conftest import SIZE
+from tests.backends.device.fake_tensorrt import LEAN
 from tests.runtime.loop import FakeSource
 
 pytestmark = [pytest.mark.double]
@@ -60,6 +63,24 @@ def test_outputs_last_until_the_call_after_next(runner, make_frames, expected):
     kept = runner.infer({"frame": first})
     runner.infer({"frame": second})
     check_equal(kept, expected(first))
+
+
+def test_a_frame_in_flight_is_not_mistaken_for_the_next(runner, make_frames):
+    frame = make_frames(1)[0]
+    runner.submit({"frame": frame})
+    with pytest.raises(ValueError, match="collect what was submitted"):
+        runner.infer({"frame": frame})
+    runner.collect()
+
+
+def test_of_two_plans_that_fit_that_of_an_installed_product_is_taken(make_plan):
+    engine = make_plan()
+    plan = next(engine.folder.glob("*.engine"))
+    other = plan.with_name("fp16-160x96-rtx.engine")
+    shutil.copy(plan, other)
+    text = manifest_path(plan).read_text()
+    manifest_path(other).write_text(text.replace('"tensorrt"', '"tensorrt_rtx"'))
+    assert find_plan(engine, SIZE, "fp16").path == plan
 
 
 def test_no_more_frames_than_slots(runner, make_frames):
@@ -128,7 +149,9 @@ def test_a_gpu_without_enough_memory_is_one_clear_error_and_nothing_is_left(
     [
         pytest.param({"product_version": "10.16.1"}, "built by tensorrt 10.16.1, got 10.3.0", id="version"),
         pytest.param({"compute_capabilities": ("8.9", "12.0")}, "capability 8.9, 12.0, got 8.6", id="another GPU"),
-        pytest.param({"stripped": True}, "it has no weights", id="stripped"),
+        pytest.param({"stripped": True}, "no fp16 plan for 160x96", id="stripped"),
+        pytest.param({"product_version": "10.16.1", "version_compatible": True}, "built by tensorrt 10.16.1", id="later version"),
+        pytest.param({"product_version": "9.9.1", "version_compatible": True}, "built by tensorrt 9.9.1", id="other major version"),
         pytest.param({"content": b"no plan"}, "refuses it: magicTag does not match", id="foreign"),
         pytest.param({"outputs": {"class_map": TensorSpec("int32", (1, 96, 160))}}, "tensor 'class_map': expected", id="dtype"),
         pytest.param({"outputs": {"lanes": TensorSpec("uint8", (1, 96, 160))}}, "tensor 'lanes': expected .*nothing", id="name"),
@@ -144,13 +167,22 @@ def test_a_plan_that_does_not_belong_here_is_refused(make_plan, binding, changes
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"product_version": "10.0.1", "version_compatible": True}, id="version"),
+        pytest.param(
+            {
+                "product_version": "10.0.1",
+                "version_compatible": True,
+                "content": LEAN,
+            },
+            id="version",
+        ),
         pytest.param(
             {"compute_capabilities": ("8.0",), "hardware_compatibility": "ampere_plus"}, id="GPU"
         ),
     ],
 )
-def test_a_plan_that_was_built_for_others_too_is_taken(make_plan, binding, changes):
+def test_a_plan_that_was_built_for_others_too_is_taken(make_plan, binding, changes, graph_bytes):
+    if "content" in changes:
+        changes = {**changes, "content": changes["content"] + graph_bytes}
     TensorRTBackend(make_plan(**changes), SIZE, binding=binding).close()
 
 
@@ -204,7 +236,5 @@ def test_it_is_a_backend_like_the_others(make_plan, make_frames):
         assert (runner.name, runner.precision, runner.size_wh) == ("tensorrt", "fp16", SIZE)
         assert "test double, tensorrt 10.3.0" in runner.device
     assert "test double" in TensorRTBackend.probe()
-    scenes = perception.load(engine.folder, backend="tensorrt")
-    assert scenes(make_frames(1)[0][0]).class_map.shape == (SIZE[1], SIZE[0])
-    for backend in scenes._opened.values():
-        backend.close()
+    with perception.load(engine.folder, backend="tensorrt") as scenes:
+        assert scenes(make_frames(1)[0][0]).class_map.shape == (SIZE[1], SIZE[0])

@@ -24,7 +24,7 @@ def double(cls):
 
 
 def build(options, shapes=(SHAPE, SHAPE)):
-    """Run the whole build; the plan is what the stand-in of the builder gives."""
+    """Run the whole build; plan and timing cache are what the stand-ins give."""
     builder, parser = double(trt.Builder), double(trt.OnnxParser)
     config = double(trt.IBuilderConfig)
     parser.parse.return_value = True
@@ -38,10 +38,10 @@ def build(options, shapes=(SHAPE, SHAPE)):
         mock.patch.object(trt, "Builder", return_value=builder),
         mock.patch.object(trt, "OnnxParser", return_value=parser),
     ):
-        plan = compile_network(product, parse(product, b"onnx"), options, shapes)
+        compiled = compile_network(product, parse(product, b"onnx"), options, shapes)
     strong = int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     builder.create_network.assert_called_once_with(1 << strong)
-    return plan
+    return compiled
 
 
 def absent_names():
@@ -67,7 +67,11 @@ def main(folder):
         level=3,
         timing_cache=cache,
     )
-    plans = [build(BuildOptions()), build(everything, (SHAPE, (2, 128, 192, 3)))]
+    built = [
+        build(BuildOptions()),
+        build(BuildOptions(precision="fp32")),
+        build(everything, (SHAPE, (2, 128, 192, 3))),
+    ]
     refused = ""
     try:
         build(BuildOptions(capabilities=("8.6",)))
@@ -77,8 +81,8 @@ def main(folder):
     log.log(trt.ILogger.ERROR, "broken")
     told = {
         "version": trt.__version__,
-        "plans": [plan.decode() for plan in plans],
-        "cache": cache.read_bytes().decode(),
+        "plans": [compiled.plan.decode() for compiled in built],
+        "caches": [compiled.timing_cache.decode() for compiled in built],
         "refused": refused,
         "problems": log.problems(),
         "absent": absent_names(),

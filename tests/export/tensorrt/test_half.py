@@ -12,6 +12,8 @@ from perception.export.network import prepare
 from perception.export.tensorrt.emulate import emulate_half
 from perception.export.tensorrt.half import PARTS, half_model, parts_of
 
+HALF = TensorProto.FLOAT16
+
 
 def make_chain(operators, factor=1e3, dtype=TensorProto.FLOAT16):
     """``x`` -> each operator with the same factor -> ``y``."""
@@ -106,6 +108,8 @@ def test_every_part_can_be_half_by_itself(prepared, parts):
     assert {name: array.dtype for name, array in got.items()} == {
         name: array.dtype for name, array in want.items()
     }
+    halves = [n for n, kind in typed(half_model(prepared, parts)).items() if kind == HALF]
+    assert bool(halves) == bool(parts)
     if not parts:
         for name, array in want.items():
             np.testing.assert_array_equal(got[name], array)

@@ -13,7 +13,7 @@ import tensorrt_rtx
 from perception.backends import products
 from perception.backends.products import find_product, shared_log
 from perception.core.errors import ConfigError
-from tools.fetch_bindings import VERSIONS
+from tools.fetch_bindings import NEWEST_PYTHON, VERSIONS
 
 BINDINGS = Path(sys.prefix) / "bindings"
 ROOT = Path(__file__).parents[3]
@@ -68,6 +68,8 @@ def test_every_product_says_how_to_install_it():
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_name_that_is_used_is_in_the_real_bindings(version, tmp_path):
     folder = BINDINGS / version
+    if sys.version_info[:2] > NEWEST_PYTHON.get(version, (99,)):
+        pytest.skip(f"{version} has no wheel for this Python")
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("spec.py"), tmp_path],
         env={
@@ -84,8 +86,8 @@ def test_every_name_that_is_used_is_in_the_real_bindings(version, tmp_path):
     told = json.loads(done.stdout.splitlines()[-1])
     assert told == {
         "version": version,
-        "plans": ["plan", "plan"],
-        "cache": "cache",
+        "plans": ["plan"] * 3,
+        "caches": ["", "", "cache"],
         "refused": told["refused"],
         "problems": ["broken"],
         "absent": [],

@@ -19,7 +19,7 @@ from perception.core.manifest import MANIFEST_FILE, ONNX_FILE
 from perception.runtime.run import RunConfig, run
 
 SUMMARY_KEYS = {
-    "frames", "warmup", "dropped", "fps", "age_ms", "stages_ms", "cpu_ms", "backend", "precision", "device",
+    "frames", "warmup", "dropped", "fps", "age_ms", "device_ms", "stages_ms", "cpu_ms", "backend", "precision", "device",
     "engine", "source", "size_wh", "live", "interrupted",
 }  # fmt: skip
 

@@ -63,6 +63,11 @@ class Product:
             raise ConfigError(f"{option}: {self.name} {self.version} has no {enum}.{name}")
         return members[name]
 
+    def problem(self) -> str:
+        """The last error that it logged, on one line."""
+        reasons = shared_log(self.trt).problems() or ["no reason given"]
+        return " ".join(reasons[-1].split())
+
     def refuse_without_gpu(self, option: str, why: str) -> None:
         """Raise `ConfigError` for an option that TensorRT-RTX takes and ignores."""
         if not self.needs_gpu:

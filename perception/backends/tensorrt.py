@@ -108,7 +108,7 @@ class TensorRTBackend(Backend):
         held: ExitStack,
     ) -> None:
         trt, log = product.trt, shared_log(product.trt)
-        self._product, self._log = product, log
+        self._product = product
         log.lines.clear()
         # on self alone: a local would outlive the device's context in the traceback of a failure
         held.callback(self._let_go)
@@ -117,15 +117,21 @@ class TensorRTBackend(Backend):
         except (
             TypeError
         ) as error:  # what its factory raises where CUDA and driver do not fit together
-            raise EngineError(f"no TensorRT runtime: {_reason(log, product)}") from error
+            raise EngineError(
+                f"no runtime: {product.name} {product.version} refuses it: {product.problem()}"
+            ) from error
         if plan.manifest.version_compatible:  # such plans hold a small runtime of their own
             self._runtime.engine_host_code_allowed = True
         self._loaded = loaded = self._runtime.deserialize_cuda_engine(plan_bytes(plan))
         if loaded is None:
-            raise EngineError(f"{plan.path}: {_reason(log, product)}; {BUILD}")
+            raise EngineError(
+                f"{plan.path}: {product.name} {product.version} refuses it: {product.problem()}; {BUILD}"
+            )
         self._context = context = loaded.create_execution_context()
         if context is None:
-            raise EngineError(f"{plan.path}: no execution context: {_reason(log, product)}")
+            raise EngineError(
+                f"{plan.path}: no execution context: {product.name} {product.version} refuses it: {product.problem()}"
+            )
         width, height = size_wh
         context.set_input_shape(GRAPH_INPUT, (1, height, width, 3))
         found: dict[bool, dict[str, TensorSpec]] = {True: {}, False: {}}
@@ -174,7 +180,7 @@ class TensorRTBackend(Backend):
             for name, memory in slot.memory.items():
                 self._context.set_tensor_address(name, memory.address)
             if not self._context.execute_async_v3(run.handle):
-                raise RunError(f"{self.device}: {_reason(self._log, self._product)}")
+                raise RunError(f"{self.device}: {self._product.problem()}")
             run.record(slot.events["computed"])
             down.wait(slot.events["computed"])
             for name in self.outputs:
@@ -244,8 +250,3 @@ def _check_promise(plan: Plan, found: Mapping[str, TensorSpec]) -> None:
         same = got.dtype == spec.dtype and len(got.shape) == len(spec.shape)
         if not same or any(a not in {-1, b} for a, b in zip(spec.shape, got.shape, strict=True)):
             raise EngineError(f"{plan.path}: tensor {name!r}: expected {spec}, got {got}; {BUILD}")
-
-
-def _reason(log: Any, product: Product) -> str:  # noqa: ANN401 (of an untyped module)
-    problems = log.problems() or ["no reason given"]
-    return f"{product.name} {product.version} refuses it: {' '.join(problems[-1].split())}"

@@ -50,6 +50,7 @@ def compare(
     threshold = manifest.mask_threshold if manifest.mask_form == "hard" else NO_THRESHOLD
     results = [Parity(backend, precision) for backend, precision in runners]
     rounded = {p: emulated_variant(engine, p) for backend, p in runners if backend == EMULATED}
+    plans = list(plans_of(engine).values())
     with ExitStack() as stack:
         opened: dict[tuple[str, str, tuple[int, int]], Backend] = {}
         for name, image in frames:
@@ -61,7 +62,7 @@ def compare(
             for result in results:
                 key = (result.backend, result.precision, size)
                 if key[0] == PLANS and not any(
-                    m.fits(size) for m in plans_of(engine, key[1]).values()
+                    plan.precision == key[1] and plan.fits(size) for plan in plans
                 ):
                     continue
                 if key not in opened:

@@ -29,6 +29,9 @@ class Memory(Closing):
     address: int
     nbytes: int
 
+    @abstractmethod
+    def __init__(self, nbytes: int) -> None: ...
+
 
 class Pinned(Closing):
     """Memory of the host that the device can copy to and from while other work goes on.
@@ -38,6 +41,9 @@ class Pinned(Closing):
     """
 
     array: NDArray[Any]
+
+    @abstractmethod
+    def __init__(self, shape: tuple[int, ...], dtype: DTypeLike) -> None: ...
 
 
 class Event(Closing):
@@ -95,9 +101,14 @@ class Device(Closing):
         name: of the binding, for reports.
         gpu: name of the GPU.
         capability: its compute capability, ``"8.6"``.
+        memory_type, pinned_type, stream_type, event_type: of the binding.
     """
 
     name: ClassVar[str]
+    memory_type: ClassVar[type[Memory]]
+    pinned_type: ClassVar[type[Pinned]]
+    stream_type: ClassVar[type[Stream]]
+    event_type: ClassVar[type[Event]]
     gpu: str
     capability: str
 
@@ -106,28 +117,31 @@ class Device(Closing):
         """Within: the device's context is current for this thread."""
 
     @abstractmethod
+    def free_bytes(self) -> tuple[int, int]:
+        """Memory of the device that is free, and all of it."""
+
     def allocate(self, nbytes: int) -> Memory:
         """Memory on the device.
 
         Raises:
             DeviceError: there is not as much left.
         """
+        return self.memory_type(nbytes)
 
-    @abstractmethod
     def pin(self, shape: tuple[int, ...], dtype: DTypeLike) -> Pinned:
         """Pinned memory of the host for an array."""
+        return self.pinned_type(shape, dtype)
 
-    @abstractmethod
     def stream(self) -> Stream:
         """A new stream."""
+        return self.stream_type()
 
-    @abstractmethod
     def event(self) -> Event:
         """A new event."""
+        return self.event_type()
 
-    @abstractmethod
-    def free_bytes(self) -> tuple[int, int]:
-        """Memory of the device that is free, and all of it."""
+    def close(self) -> None:
+        """Nothing is given back: the context is kept to the end of the process, for what else of it may live on."""
 
 
 def check_bytes(target: int, source: int) -> None:

@@ -148,6 +148,8 @@ class CudaDevice(Device):
     """
 
     name: ClassVar[str] = "cuda.bindings"
+    memory_type, pinned_type = CudaMemory, CudaPinned
+    stream_type, event_type = CudaStream, CudaEvent
 
     def __init__(self, index: int = 0) -> None:
         _checked(driver.cuInit, 0)
@@ -172,26 +174,7 @@ class CudaDevice(Device):
         finally:
             _checked(driver.cuCtxPopCurrent)
 
-    def allocate(self, nbytes: int) -> Memory:
-        """Memory on the device."""
-        return CudaMemory(nbytes)
-
-    def pin(self, shape: tuple[int, ...], dtype: DTypeLike) -> Pinned:
-        """Pinned memory of the host."""
-        return CudaPinned(shape, dtype)
-
-    def stream(self) -> Stream:
-        """A new stream."""
-        return CudaStream()
-
-    def event(self) -> Event:
-        """A new event."""
-        return CudaEvent()
-
     def free_bytes(self) -> tuple[int, int]:
         """Free memory of the device, and all of it."""
         free, total = _checked(driver.cuMemGetInfo)
         return int(free), int(total)
-
-    def close(self) -> None:
-        """Nothing is to be given back before the process ends."""

@@ -143,6 +143,8 @@ class PyCudaDevice(Device):
     """
 
     name: ClassVar[str] = "pycuda"
+    memory_type, pinned_type = PyCudaMemory, PyCudaPinned
+    stream_type, event_type = PyCudaStream, PyCudaEvent
 
     def __init__(self, index: int = 0) -> None:
         _checked(cuda.init)
@@ -159,26 +161,7 @@ class PyCudaDevice(Device):
         finally:
             _checked(cuda.Context.pop)
 
-    def allocate(self, nbytes: int) -> Memory:
-        """Memory on the device."""
-        return PyCudaMemory(nbytes)
-
-    def pin(self, shape: tuple[int, ...], dtype: DTypeLike) -> Pinned:
-        """Pinned memory of the host."""
-        return PyCudaPinned(shape, dtype)
-
-    def stream(self) -> Stream:
-        """A new stream."""
-        return PyCudaStream()
-
-    def event(self) -> Event:
-        """A new event."""
-        return PyCudaEvent()
-
     def free_bytes(self) -> tuple[int, int]:
         """Free memory of the device, and all of it."""
         free, total = _checked(cuda.mem_get_info)
         return int(free), int(total)
-
-    def close(self) -> None:
-        """Nothing is to be given back before the process ends."""

@@ -66,8 +66,10 @@ def build_plan(engine: Engine, folder: Path, options: BuildOptions) -> Built:
     parsed = parse(product, data)
     compiled = compile_network(product, parsed, options, (low, high))
     content = compiled.plan
-    whole = fix_axes(typed.model, high)  # the arithmetic of the largest input
-    layers = list_layers(parse(product, whole.SerializeToString()).network, whole)
+    layers = list_layers(parsed.network, model)
+    if low != high:  # the arithmetic of the largest input
+        whole = fix_axes(typed.model, high)
+        layers = list_layers(parse(product, whole.SerializeToString()).network, whole)
     manifest = PlanManifest(
         engine=engine.manifest.name,
         onnx_sha256=engine.manifest.onnx_sha256,

@@ -37,12 +37,6 @@ class Compiled:
     timing_cache: bytes
 
 
-def problem(product: Product) -> str:
-    """The last error that a product logged, on one line."""
-    reasons = shared_log(product.trt).problems() or ["no reason given"]
-    return " ".join(reasons[-1].split())
-
-
 def parse(product: Product, onnx_bytes: bytes) -> Parsed:
     """Read a typed graph into a network.
 
@@ -54,7 +48,7 @@ def parse(product: Product, onnx_bytes: bytes) -> Parsed:
     try:
         builder = trt.Builder(log)
     except TypeError as error:  # what its factory raises where CUDA and driver do not fit together
-        raise EngineError(f"{product.name} {product.version}: {problem(product)}") from error
+        raise EngineError(f"{product.name} {product.version}: {product.problem()}") from error
     network = builder.create_network(product.network_flags())
     parser = trt.OnnxParser(network, log)
     if not parser.parse(onnx_bytes):
@@ -94,7 +88,7 @@ def compile_network(
         raise KeyboardInterrupt
     if plan is None:
         raise EngineError(
-            f"{product.name} {product.version} cannot build this network: {problem(product)}"
+            f"{product.name} {product.version} cannot build this network: {product.problem()}"
         )
     return Compiled(bytes(plan), bytes(cache.serialize()) if cache is not None else b"")
 

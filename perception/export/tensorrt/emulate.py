@@ -7,10 +7,11 @@ may still sum in another order or fuse nodes, and then round less often.
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import ModelProto, NodeProto, numpy_helper
 from onnx.helper import make_node
 
-HALF, FLOAT = TensorProto.FLOAT16, TensorProto.FLOAT
+from perception.export.tensorrt.half import FLOAT, HALF
+
 # they move values and compute none: what is half stays half
 MOVES = {
     "Reshape", "Transpose", "Slice", "Squeeze", "Unsqueeze", "Expand", "Gather", "GatherElements", "GatherND", "Concat", "Split",

@@ -7,9 +7,11 @@ time, `submit` and `collect` all of them.
 An engine file is code to the process that loads it: only a file with the hash of its manifest is loaded (`perception.backends.plan`).
 """
 
+import logging
 from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from math import prod
 from typing import Any, ClassVar
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from perception.backends.base import Backend, Tensors, check_feeds
 from perception.backends.cpu import check_graph
 from perception.backends.device import open_device
-from perception.backends.device.base import Device, Event
+from perception.backends.device.base import Device, DeviceError, Event, Graph, Memory
 from perception.backends.plan import BUILD, Plan, PlanManifest, find_plan, plan_bytes
 from perception.backends.products import DTYPES, Product, find_product, numbers, shared_log
 from perception.core.errors import EngineError, RunError
@@ -30,13 +32,16 @@ SLOTS = 2
 AMPERE = (8, 0)
 MARKS = ("start", "uploaded", "computed", "done")
 
+logger = logging.getLogger(__name__)
+
 
 class Slot:
-    """What one frame in flight occupies; freed with the stack that it was made in."""
+    """What one frame in flight occupies; freed with the stack that it was made in. `graph` is how it computes, where that was recorded."""
 
     def __init__(self, device: Device, tensors: Mapping[str, TensorSpec], stack: ExitStack) -> None:
+        self.graph: Graph | None = None
         self.pinned: Tensors = {}
-        self.memory = {}
+        self.memory: dict[str, Memory] = {}
         for name, spec in tensors.items():
             dtype = np.dtype(spec.dtype)
             self.pinned[name] = stack.enter_context(device.pin(spec.shape, dtype)).array
@@ -147,6 +152,30 @@ class TensorRTBackend(Backend):
         self._uploads, self._computing, self._downloads = (
             held.enter_context(self._device.stream()) for _ in range(3)
         )
+        self._record_graphs(held)
+
+    def _record_graphs(self, held: ExitStack) -> None:
+        """Record how each slot computes, where binding and product can; computing then costs the host one call, not one a kernel."""
+        run = self._computing
+        # TensorRT-RTX tells whether it can; what TensorRT has static shapes for can be recorded
+        able = getattr(self._context, "is_stream_capturable", None)
+        if not run.captures or (able is not None and not able(run.handle)):
+            return
+        try:
+            for slot in self._slots:
+                self._execute(slot)  # the first time, TensorRT also prepares: that cannot be recorded
+                run.synchronize()
+                slot.graph = held.enter_context(run.capture(partial(self._execute, slot)))
+        except DeviceError as error:
+            logger.warning("%s: computing without a CUDA graph: %s", self.device, error)
+            for slot in self._slots:
+                slot.graph = None
+
+    def _execute(self, slot: Slot) -> None:
+        for name, memory in slot.memory.items():
+            self._context.set_tensor_address(name, memory.address)
+        if not self._context.execute_async_v3(self._computing.handle):
+            raise RunError(f"{self.device}: {self._product.problem()}")
 
     def _infer(self, feeds: Mapping[str, NDArray[Any]]) -> Tensors:
         if self._flying:
@@ -177,10 +206,10 @@ class TensorRTBackend(Backend):
                 up.upload(slot.memory[name], slot.pinned[name])
             up.record(slot.events["uploaded"])
             run.wait(slot.events["uploaded"])
-            for name, memory in slot.memory.items():
-                self._context.set_tensor_address(name, memory.address)
-            if not self._context.execute_async_v3(run.handle):
-                raise RunError(f"{self.device}: {self._product.problem()}")
+            if slot.graph is not None:
+                slot.graph.launch(run)
+            else:
+                self._execute(slot)
             run.record(slot.events["computed"])
             down.wait(slot.events["computed"])
             for name in self.outputs:

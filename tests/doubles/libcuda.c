@@ -2,9 +2,11 @@
 
    It is as late as a driver may be: what is queued in a stream is done only when someone waits for it, in the order that streams and
    events promise and no other. So whoever reads too early, or overwrites what is still to be copied, gets wrong values.
-   It cannot show: speed, what a kernel computes, a driver's own faults. Kernels, textures, graphs are refused (801).
+   It cannot show: speed, what a kernel computes, a driver's own faults. Kernels and textures are refused (801). A stream that is being
+   captured keeps its work for the graph; to wait for it then is an error (900), as the driver has it.
 
-   CUDA_DOUBLE_DEVICES: number of GPUs, 1 where unset. CUDA_DOUBLE_BYTES: memory of each. CUDA_DOUBLE_CAPABILITY: as 86. */
+   CUDA_DOUBLE_DEVICES: number of GPUs, 1 where unset. CUDA_DOUBLE_BYTES: memory of each. CUDA_DOUBLE_CAPABILITY: as 86.
+   CUDA_DOUBLE_NO_GRAPHS: 1 where no graph may be made. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -15,19 +17,20 @@
 #include <time.h>
 
 enum { DONE, INVALID_VALUE, OUT_OF_MEMORY, NOT_INITIALISED, NO_DEVICE = 100, INVALID_DEVICE, INVALID_CONTEXT = 201,
-       INVALID_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700, NOT_SUPPORTED = 801 };
+       INVALID_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700, CAPTURING = 900, NOT_SUPPORTED = 801 };
 enum { HOST, DEVICE, KINDS };
 enum { COPY, FILL, RECORD, WAIT, CALL };
 
 typedef struct Block { struct Block *next; char *start; size_t size; int kind; } Block;
 typedef struct Event { struct Stream *queued; int recorded; struct timespec at; } Event;
 typedef struct Work { struct Work *next; int kind, value; char *to, *from; size_t size; Event *event; void (*call)(void *); void *arg; } Work;
-typedef struct Stream { struct Stream *next; Work *first, **last; } Stream;
+typedef struct Graph { Work *first, **last; int invalid; } Graph;
+typedef struct Stream { struct Stream *next; Work *first, **last; Graph *capture; } Stream;
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static Block *blocks;
 static Stream *streams, idle; /* idle: the default stream */
-static long live_events, live_streams, retained;
+static long live_events, live_streams, live_graphs, retained;
 static size_t used;
 static int initialised, fault, primary; /* fault: sticky, as a real one is */
 static __thread void *stack[64];
@@ -86,6 +89,11 @@ static Work *queue(Stream *s, int kind)
     if (!s) s = &idle;
     if (!s->last) s->last = &s->first;
     w->kind = kind;
+    if (s->capture) {
+        *s->capture->last = w;
+        s->capture->last = &w->next;
+        return w;
+    }
     *s->last = w;
     s->last = &w->next;
     return w;
@@ -182,7 +190,42 @@ int cuStreamDestroy_v2(Stream *s)
         }
     LEAVE(INVALID_HANDLE);
 }
-int cuStreamSynchronize(Stream *s) { NEED_CONTEXT; finish(s ? s : &idle); LEAVE(fault); }
+int cuStreamSynchronize(Stream *s) { NEED_CONTEXT; if (s && s->capture) { s->capture->invalid = 1; LEAVE(CAPTURING); } finish(s ? s : &idle); LEAVE(fault); }
+
+static Graph *graph(void) { Graph *g = calloc(1, sizeof *g); g->last = &g->first; live_graphs++; return g; }
+static int drop(Graph *g) { for (Work *w = g->first; w;) { Work *gone = w; w = w->next; free(gone); } free(g); live_graphs--; return DONE; }
+static void append(Work *w, Stream *s) /* copies, for a graph may be launched again */
+{
+    for (; w; w = w->next) {
+        Work *again = queue(s, w->kind), *next = again->next;
+        *again = *w;
+        again->next = next;
+    }
+}
+int cuStreamBeginCapture_v2(Stream *s, int mode) { (void)mode; NEED_CONTEXT; if (!s || s->capture) LEAVE(INVALID_VALUE); s->capture = graph(); LEAVE(DONE); }
+int cuStreamEndCapture(Stream *s, Graph **g)
+{
+    NEED_CONTEXT;
+    if (!s->capture) LEAVE(INVALID_VALUE);
+    *g = s->capture;
+    s->capture = 0;
+    if ((*g)->invalid) { drop(*g); *g = 0; LEAVE(CAPTURING + 1); }
+    LEAVE(DONE);
+}
+int cuGraphInstantiateWithFlags(Graph **exec, Graph *g, unsigned long long flags)
+{
+    (void)flags;
+    NEED_CONTEXT;
+    if (setting("CUDA_DOUBLE_NO_GRAPHS", 0)) LEAVE(NOT_SUPPORTED);
+    Stream copy = {0};
+    copy.capture = *exec = graph();
+    append(g->first, &copy);
+    LEAVE(DONE);
+}
+int cuGraphInstantiate(Graph **exec, Graph *g, unsigned long long flags) { return cuGraphInstantiateWithFlags(exec, g, flags); }
+int cuGraphLaunch(Graph *exec, Stream *s) { NEED_CONTEXT; append(exec->first, s); LEAVE(DONE); }
+int cuGraphDestroy(Graph *g) { NEED_CONTEXT; LEAVE(drop(g)); }
+int cuGraphExecDestroy(Graph *g) { NEED_CONTEXT; finish_all(); LEAVE(drop(g)); }
 int cuStreamQuery(Stream *s) { NEED_CONTEXT; LEAVE((s ? s : &idle)->first ? NOT_READY : DONE); }
 int cuStreamWaitEvent(Stream *s, Event *e, unsigned flags) { (void)flags; NEED_CONTEXT; if (e->queued && e->queued != s) queue(s, WAIT)->event = e; LEAVE(DONE); }
 
@@ -205,7 +248,7 @@ int cuGetErrorString(int code, const char **text)
     *text = code == DONE ? "no error" : code == INVALID_VALUE ? "invalid argument" : code == OUT_OF_MEMORY ? "out of memory"
           : code == NOT_INITIALISED ? "initialization error" : code == NO_DEVICE ? "no CUDA-capable device is detected"
           : code == INVALID_CONTEXT ? "invalid device context" : code == ILLEGAL_ADDRESS ? "an illegal memory access was encountered"
-          : code == NOT_SUPPORTED ? "operation not supported" : "error";
+          : code == NOT_SUPPORTED ? "operation not supported" : code == CAPTURING ? "operation not permitted when stream is capturing" : "error";
     return DONE;
 }
 
@@ -219,6 +262,8 @@ void double_live(long *counts)
     pthread_mutex_unlock(&gate);
 }
 int double_queue(Stream *s, void (*call)(void *), void *arg) { ENTER; Work *w = queue(s, CALL); w->call = call, w->arg = arg; LEAVE(DONE); }
+long double_graphs(void) { return live_graphs; }
+int double_capturing(Stream *s) { ENTER; LEAVE(s->capture != 0); }
 int double_holds(char *start, size_t size) { ENTER; Block *b = holding(start, size); LEAVE(b && b->kind == DEVICE); }
 
 /* cuda.bindings asks for its functions by name here */

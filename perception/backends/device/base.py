@@ -5,6 +5,7 @@ Everything belongs to the primary context of the device, which torch and TensorR
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -64,14 +65,32 @@ class Event(Closing):
         """Time from an earlier event to this one, ms; both must have passed."""
 
 
+class Graph(Closing):
+    """Work that was recorded from a stream once and is queued again as a whole: one call of the driver in place of one for each kernel."""
+
+    @abstractmethod
+    def launch(self, stream: "Stream") -> None:
+        """Queue it in a stream."""
+
+
 class Stream(Closing):
     """A queue of work that the device does in order.
 
     Attributes:
         handle: as TensorRT takes it.
+        captures: whether the binding has `capture`.
     """
 
+    captures: ClassVar[bool] = False
     handle: int
+
+    def capture(self, queue: Callable[[], None]) -> Graph:
+        """Record what `queue` queues in this stream, without doing it. Memory that it names must live as long as the graph.
+
+        Raises:
+            DeviceError: the driver refuses to record it, or the binding has no graphs.
+        """
+        raise DeviceError(f"{type(self).__name__} records no graphs; use cuda.bindings")
 
     @abstractmethod
     def upload(self, target: Memory, source: NDArray[Any]) -> None:

@@ -15,6 +15,7 @@ from perception.backends.device.base import (
     Device,
     DeviceError,
     Event,
+    Graph,
     Memory,
     Pinned,
     Stream,
@@ -90,8 +91,30 @@ class CudaEvent(Event):
             self.raw = None
 
 
+class CudaGraph(Graph):
+    """See `Graph`."""
+
+    def __init__(self, recorded: Any) -> None:  # noqa: ANN401 (the binding's own graph)
+        try:
+            self._graph: Any = _checked(driver.cuGraphInstantiate, recorded, 0)
+        finally:  # what is launched is a copy
+            _checked(driver.cuGraphDestroy, recorded)
+
+    def launch(self, stream: Stream) -> None:
+        """Queue it in a stream."""
+        _checked(driver.cuGraphLaunch, self._graph, stream.handle)
+
+    def close(self) -> None:
+        """Destroy it; a second call does nothing."""
+        if self._graph is not None:
+            _checked(driver.cuGraphExecDestroy, self._graph)
+            self._graph = None
+
+
 class CudaStream(Stream):
     """See `Stream`."""
+
+    captures: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._stream: Any = _checked(
@@ -122,6 +145,18 @@ class CudaStream(Stream):
     def synchronize(self) -> None:
         """Return when everything that was queued is done."""
         _checked(driver.cuStreamSynchronize, self._stream)
+
+    def capture(self, queue: Callable[[], None]) -> CudaGraph:
+        """Record what `queue` queues in this stream, without doing it."""
+        # other threads may allocate meanwhile
+        mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        _checked(driver.cuStreamBeginCapture, self._stream, mode)
+        try:
+            queue()
+        except BaseException:
+            driver.cuStreamEndCapture(self._stream)  # the first error is the one to tell
+            raise
+        return CudaGraph(_checked(driver.cuStreamEndCapture, self._stream))
 
     def close(self) -> None:
         """Destroy it; a second call does nothing."""

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import onnx
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
+from onnx.helper import make_node
 
 from perception.backends.plan import PRECISIONS
 from perception.core.errors import ConfigError
@@ -12,7 +13,7 @@ from perception.core.manifest import FREE_AXES, GRAPH_INPUT, Engine
 from perception.export.int8.engine import ranges_within
 from perception.export.int8.graph import TENSORRT, chosen_nodes, insert_qdq
 from perception.export.network import prepare
-from perception.export.tensorrt.half import HALF_PARTS, PARTS, half_model
+from perception.export.tensorrt.half import FLOAT, HALF_PARTS, PARTS, half_model
 
 HALF_SCALES_OPSET = 19  # from which on Q/DQ scales may be half; TensorRT 10.3 reads up to 20
 
@@ -45,7 +46,7 @@ def typed_graph(engine: Engine, precision: str) -> Typed:
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"--precision {precision!r}: expected one of {list(PRECISIONS)}")
-    prepared = prepare(onnx.load(engine.onnx_path))
+    prepared = _bytes_from_floats(prepare(onnx.load(engine.onnx_path)))
     if precision == "fp32":
         return Typed(prepared, precision, {})
     islands = {part: why for part, why in PARTS.items() if part not in HALF_PARTS}
@@ -57,6 +58,23 @@ def typed_graph(engine: Engine, precision: str) -> Typed:
     raised = onnx.version_converter.convert_version(quantised, HALF_SCALES_OPSET)
     kept = {f"{name} (half)": why for name, why in ranges.kept_float.items()}
     return Typed(half_model(raised), precision, {**islands, **kept})
+
+
+def _bytes_from_floats(model: ModelProto) -> ModelProto:
+    """Let every uint8 tensor come from a float one: TensorRT's documents (DataType, 10.x) know no other way to it."""
+    typed = onnx.shape_inference.infer_shapes(model).graph
+    floats = {v.name for v in typed.value_info if v.type.tensor_type.elem_type == FLOAT}
+    nodes = []
+    for node in model.graph.node:
+        to_bytes = node.op_type == "Cast" and node.attribute[0].i == TensorProto.UINT8
+        if to_bytes and node.input[0] not in floats:
+            name = f"{node.input[0]}/float"
+            nodes.append(make_node("Cast", [node.input[0]], [name], to=FLOAT))
+            node.input[0] = name
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
 
 
 def fix_axes(model: ModelProto, shape: tuple[int, ...]) -> ModelProto:

@@ -32,11 +32,12 @@ class Driver:
     double: ctypes.CDLL | None
 
     def live(self):
-        """Device blocks, pinned blocks, streams, events."""
+        """Device blocks, pinned blocks, streams, events, graphs."""
+        if self.double is None:
+            return [0] * 5
         counts = (ctypes.c_long * 5)()
-        if self.double is not None:
-            self.double.double_live(counts)
-        return list(counts)[:4]  # the fifth: retained contexts
+        self.double.double_live(counts)
+        return [*list(counts)[:4], self.double.double_graphs()]  # the fifth: retained contexts
 
 
 @pytest.fixture(scope="session")

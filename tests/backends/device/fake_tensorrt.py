@@ -57,7 +57,8 @@ class IExecutionContext:
         self._engine = engine
         self._double = double
         self._addresses = {}
-        self._kept = []  # callbacks live until the stream has run them
+        self._kept = []  # callbacks live until the stream has run them, or a graph of it
+        self._prepared = False
 
     def set_input_shape(self, name, shape):
         return tuple(shape) == self.get_tensor_shape(name)
@@ -70,6 +71,10 @@ class IExecutionContext:
         return True
 
     def execute_async_v3(self, stream_handle):
+        stream = ctypes.c_void_p(stream_handle)
+        if self._double.double_capturing(stream):
+            assert self._prepared, "what the first run prepares cannot be recorded"
+        self._prepared = True
         addresses = dict(self._addresses)
         assert set(addresses) == set(self._engine.nodes), "an address is missing"
         views = {}
@@ -92,7 +97,7 @@ class IExecutionContext:
 
         callback = CALLBACK(run)
         self._kept.append(callback)
-        self._double.double_queue(ctypes.c_void_p(stream_handle), callback, None)
+        self._double.double_queue(stream, callback, None)
         return True
 
 

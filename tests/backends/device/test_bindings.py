@@ -72,6 +72,41 @@ def test_a_stream_waits_for_an_event_of_another(device, driver):
         assert target.array.tolist() == [7] * 8
 
 
+def test_a_graph_does_what_was_recorded_at_every_launch_and_not_before(device):
+    if not device.stream_type.captures:
+        pytest.skip("this binding has no graphs")
+    with (
+        device.stream() as stream,
+        device.pin((8,), np.uint8) as source,
+        device.pin((8,), np.uint8) as target,
+        device.allocate(8) as memory,
+    ):
+
+        def there_and_back():
+            stream.upload(memory, source.array)
+            stream.download(target.array, memory)
+
+        with stream.capture(there_and_back) as graph:
+            stream.synchronize()
+            assert not target.array.any()
+            for value in (3, 4):
+                source.array[...] = value
+                graph.launch(stream)
+                stream.synchronize()
+                assert target.array.tolist() == [value] * 8
+
+
+def test_what_cannot_be_recorded_is_an_error_and_the_stream_goes_on(device):
+    if not device.stream_type.captures:
+        with device.stream() as stream, pytest.raises(DeviceError, match="records no graphs"):
+            stream.capture(lambda: None)
+        return
+    with device.stream() as stream:
+        with pytest.raises(DeviceError, match="capturing"):
+            stream.capture(stream.synchronize)
+        stream.synchronize()
+
+
 def test_without_waiting_the_double_is_as_late_as_a_driver_may_be(device, driver):
     if driver.double is None:
         pytest.skip("a GPU may be early")

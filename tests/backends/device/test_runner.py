@@ -18,7 +18,7 @@ from perception.runtime.account import report_table
 from perception.runtime.pipeline import Pipeline
 from perception.runtime.plan_bench import bench_plan, plan_table
 from tests.backends.device.conftest import SIZE
-from tests.backends.device.fake_tensorrt import LEAN
+from tests.backends.device.fake_tensorrt import LEAN, IExecutionContext
 from tests.runtime.loop import FakeSource
 
 pytestmark = [pytest.mark.double]
@@ -123,7 +123,9 @@ def test_memory_is_allocated_once_and_freed_once(make_plan, binding, make_frames
     runner = TensorRTBackend(make_plan(), SIZE, binding=binding)
     held = driver.live()
     blocks = SLOTS * (1 + 4)  # one input and four outputs
-    assert [a - b for a, b in zip(held, before, strict=True)] == [blocks, blocks, 3, 4 * SLOTS]
+    graphs = SLOTS if binding == "cuda" else 0
+    new = [a - b for a, b in zip(held, before, strict=True)]
+    assert new == [blocks, blocks, 3, 4 * SLOTS, graphs]
     for frame in make_frames(4):
         runner.infer({"frame": frame})
     assert driver.live() == held
@@ -131,6 +133,30 @@ def test_memory_is_allocated_once_and_freed_once(make_plan, binding, make_frames
     runner.close()
     runner.close()
     assert driver.live() == before
+
+
+def test_it_computes_by_graphs_where_the_binding_records_them(runner, binding):
+    recorded = [slot.graph is not None for slot in runner._slots]
+    assert recorded == [binding == "cuda"] * SLOTS
+
+
+def test_a_driver_that_refuses_graphs_is_told_of_and_does_without(
+    make_plan, make_frames, expected, monkeypatch, caplog
+):
+    monkeypatch.setenv("CUDA_DOUBLE_NO_GRAPHS", "1")
+    frame = make_frames(1)[0]
+    with TensorRTBackend(make_plan(), SIZE, binding="cuda") as runner:
+        assert [slot.graph for slot in runner._slots] == [None] * SLOTS
+        check_equal(runner.infer({"frame": frame}), expected(frame))
+    assert "computing without a CUDA graph: CUDA, by cuda.bindings" in caplog.text
+
+
+def test_a_context_that_cannot_be_recorded_is_not(make_plan, monkeypatch):
+    monkeypatch.setattr(
+        IExecutionContext, "is_stream_capturable", lambda _context, _handle: False, raising=False
+    )
+    with TensorRTBackend(make_plan(), SIZE, binding="cuda") as runner:
+        assert [slot.graph for slot in runner._slots] == [None] * SLOTS
 
 
 def test_a_gpu_without_enough_memory_is_one_clear_error_and_nothing_is_left(

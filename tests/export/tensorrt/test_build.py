@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import TensorProto
 
 from perception.backends.plan import load_plan, manifest_path
 from perception.core.errors import ConfigError, EngineError, OutputError
@@ -21,6 +22,7 @@ from perception.export.onnx import ExportOptions, export_network
 from perception.export.parity import Tolerance
 from perception.export.tensorrt.build import build_plan, write_layers
 from perception.export.tensorrt.options import BuildOptions
+from perception.export.tensorrt.typed import typed_graph
 from perception.models.backbones import BACKBONES
 from perception.models.masks import MASKS
 from perception.models.multitask import MultiTaskModel
@@ -105,6 +107,15 @@ def test_the_typed_graph_is_saved_for_other_builders(engine, tmp_path):
     assert len(layers.read_text().splitlines()) == built.plan.manifest.layers["layers"]
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_bytes_come_from_floats_as_tensorrt_asks(engine, precision):
+    graph = onnx.shape_inference.infer_shapes(typed_graph(engine, precision).model).graph
+    types = {v.name: v.type.tensor_type.elem_type for v in graph.value_info}
+    to_bytes = [n for n in graph.node if n.op_type == "Cast" and n.attribute[0].i == TensorProto.UINT8]
+    assert [node.output[0] for node in to_bytes] == ["class_map"]
+    assert types[to_bytes[0].input[0]] in {TensorProto.FLOAT, TensorProto.FLOAT16}
+
+
 def test_free_axes_get_a_profile(engine, tmp_path):
     built = build_plan(engine, tmp_path, options(max_size_wh=(192, 128), max_batch=2))
     manifest = built.plan.manifest
@@ -179,6 +190,7 @@ from pathlib import Path
 from perception.core.manifest import load_engine
 from perception.export.tensorrt.build import build_plan, write_layers
 from perception.export.tensorrt.options import BuildOptions
+from perception.export.tensorrt.typed import typed_graph
 replace = Path.replace
 def dying(self, target):
     if {survives!r} == "plan" and not str(target).endswith(".json"):

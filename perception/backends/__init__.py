@@ -11,11 +11,13 @@ BACKENDS = Registry(
         "onnxruntime": "perception.backends.onnxruntime:OnnxRuntimeBackend",
         "openvino": "perception.backends.openvino:OpenVinoBackend",
         "tensorrt": "perception.backends.tensorrt:TensorRTBackend",
+        "onnxruntime_cuda": "perception.backends.onnxruntime_gpu:OnnxRuntimeCudaBackend",
+        "onnxruntime_tensorrt": "perception.backends.onnxruntime_gpu:OnnxRuntimeTensorRTBackend",
+        "onnxruntime_rtx": "perception.backends.onnxruntime_gpu:OnnxRuntimeRtxBackend",
     },
     extras={"openvino": "openvino"},
 )
-GPU_BACKENDS = ("tensorrt",)
-CPU_BACKENDS = tuple(name for name in BACKENDS if name not in GPU_BACKENDS)
+CPU_BACKENDS = ("onnxruntime", "openvino")
 DEFAULT_BACKEND = "onnxruntime"  # of the base install; see README for the figures of both
 
 

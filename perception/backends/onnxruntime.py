@@ -12,7 +12,6 @@ from perception.core.errors import ConfigError, EngineError
 from perception.core.manifest import FREE_AXES, Engine, TensorSpec
 from perception.core.process import usable_cores
 
-PRECISIONS = ("fp32", "int8")
 QUIET = 3  # errors only: they come as exceptions, warnings about the graph are not the user's
 _DTYPES = {
     "tensor(float)": "float32", "tensor(int32)": "int32", "tensor(int64)": "int64",
@@ -26,11 +25,17 @@ class OnnxRuntimeBackend(Backend):
     Args:
         engine: checked engine folder.
         size_wh: width and height of the input, px.
-        precision: ``"fp32"`` or ``"int8"``.
+        precision: of `precisions`.
         threads: of the inference; ``None`` is every core.
+
+    Attributes:
+        provider: what ONNX Runtime computes on, by its own name.
+        precisions: that it has.
     """
 
     name: ClassVar[str] = "onnxruntime"
+    provider: ClassVar[str] = "CPUExecutionProvider"
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "int8")
 
     def __init__(
         self,
@@ -40,29 +45,39 @@ class OnnxRuntimeBackend(Backend):
         precision: str = "fp32",
         threads: int | None = None,
     ) -> None:
-        if precision not in PRECISIONS:
+        if precision not in self.precisions:
             raise ConfigError(
-                f"backend 'onnxruntime': expected a precision of {list(PRECISIONS)}, got {precision!r}; "
-                "the backend 'openvino' has bf16"
+                f"backend {self.name!r}: expected a precision of {list(self.precisions)}, got {precision!r}; "
+                "'openvino' has bf16, 'tensorrt' fp16 and int8"
             )
         path = engine.graph_path(precision)
         self.precision = precision
-        self.device = cpu_name()
+        self.device = self.device_name()
         options = _options(size_wh, threads or usable_cores())
         try:
             self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
+                str(path), options, providers=[self.provider]
             )
         except Exception as error:  # ONNX Runtime's own classes share no other base
             reason = str(error).strip().splitlines()[0]
             raise EngineError(
                 f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load it: {reason}"
             ) from error
+        if (got := self._session.get_providers()[0]) != self.provider:
+            raise ConfigError(
+                f"backend {self.name!r}: ONNX Runtime could not start {self.provider} and would compute on {got}; "
+                "its log says which library or driver it lacks"
+            )
         inputs = {node.name: _spec(node) for node in self._session.get_inputs()}
         outputs = {node.name: _spec(node) for node in self._session.get_outputs()}
         inputs, self.outputs = check_graph(engine, inputs, outputs)
         width, height = size_wh
         self.inputs = {n: TensorSpec(s.dtype, (1, height, width, 3)) for n, s in inputs.items()}
+
+    @classmethod
+    def device_name(cls) -> str:
+        """What it computes on, for reports; raise `PerceptionError` where it cannot."""
+        return cpu_name()
 
     def _infer(self, feeds: Mapping[str, NDArray[Any]]) -> Tensors:
         names = list(self.outputs)

@@ -163,7 +163,9 @@ class TensorRTBackend(Backend):
             return
         try:
             for slot in self._slots:
-                self._execute(slot)  # the first time, TensorRT also prepares: that cannot be recorded
+                self._execute(
+                    slot
+                )  # the first time, TensorRT also prepares: that cannot be recorded
                 run.synchronize()
                 slot.graph = held.enter_context(run.capture(partial(self._execute, slot)))
         except DeviceError as error:

@@ -12,7 +12,13 @@ from perception.core.manifest import DEFAULT_ENGINE
 
 ENGINE = DEFAULT_ENGINE
 EngineOption = Annotated[str, typer.Option("--engine", help="a name under engines/, or a folder")]
-BackendOption = Annotated[str, typer.Option("--backend", help="onnxruntime, openvino or tensorrt")]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        help="onnxruntime, openvino or tensorrt; onnxruntime_cuda, _tensorrt, _rtx where ONNX Runtime has them",
+    ),
+]
 PrecisionOption = Annotated[
     str,
     typer.Option(

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from perception.backends import BACKENDS, CPU_BACKENDS, DEFAULT_BACKEND, open_backend
@@ -190,3 +191,30 @@ def test_a_backend_leaves_the_arithmetic_of_the_process_alone(tiny_engine, name)
     with open_backend(name, tiny_engine, (64, 32)) as backend:
         backend.infer({"frame": np.zeros((1, 32, 64, 3), np.uint8)})
         assert np.float32(1e-38) / np.float32(1e3) > 0, "denormals are still numbers"
+
+
+GPU_PROVIDERS = ["onnxruntime_cuda", "onnxruntime_tensorrt", "onnxruntime_rtx"]
+
+
+@pytest.mark.parametrize("name", GPU_PROVIDERS)
+def test_a_provider_that_was_not_built_in_is_told_with_what_to_install(name, tiny_engine):
+    for use in (BACKENDS[name].probe, lambda: open_backend(name, tiny_engine, SIZE_WH)):
+        with pytest.raises(ConfigError, match=r"is built without \w+Provider, .*; install "):
+            use()
+
+
+@pytest.mark.parametrize("name", GPU_PROVIDERS)
+def test_a_provider_that_does_not_start_is_no_silent_cpu(name, tiny_engine, monkeypatch):
+    """ONNX Runtime itself would go on with the CPU."""
+    provider = BACKENDS[name].provider
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [provider])
+    with (
+        pytest.warns(UserWarning, match="not in available provider"),
+        pytest.raises(ConfigError, match=f"could not start {provider} and would compute on CPU"),
+    ):
+        open_backend(name, tiny_engine, SIZE_WH)
+
+
+def test_a_gpu_provider_has_no_half_precision(tiny_engine):
+    with pytest.raises(ConfigError, match="'tensorrt' fp16"):
+        open_backend("onnxruntime_tensorrt", tiny_engine, SIZE_WH, precision="fp16")

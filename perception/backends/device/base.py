@@ -84,7 +84,7 @@ class Stream(Closing):
     captures: ClassVar[bool] = False
     handle: int
 
-    def capture(self, queue: Callable[[], None]) -> Graph:
+    def capture(self, queue: Callable[[], None]) -> Graph:  # noqa: ARG002 (of those that can)
         """Record what `queue` queues in this stream, without doing it. Memory that it names must live as long as the graph.
 
         Raises:

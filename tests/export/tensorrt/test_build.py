@@ -111,7 +111,9 @@ def test_the_typed_graph_is_saved_for_other_builders(engine, tmp_path):
 def test_bytes_come_from_floats_as_tensorrt_asks(engine, precision):
     graph = onnx.shape_inference.infer_shapes(typed_graph(engine, precision).model).graph
     types = {v.name: v.type.tensor_type.elem_type for v in graph.value_info}
-    to_bytes = [n for n in graph.node if n.op_type == "Cast" and n.attribute[0].i == TensorProto.UINT8]
+    to_bytes = [
+        n for n in graph.node if n.op_type == "Cast" and n.attribute[0].i == TensorProto.UINT8
+    ]
     assert [node.output[0] for node in to_bytes] == ["class_map"]
     assert types[to_bytes[0].input[0]] in {TensorProto.FLOAT, TensorProto.FLOAT16}
 

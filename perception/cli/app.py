@@ -60,7 +60,10 @@ def common(
 @app.command()
 def run(
     source: Annotated[
-        str, typer.Option(help="PATH, folder of pictures, camera:N, rtsp://..., synthetic, or demo")
+        str,
+        typer.Option(
+            help="PATH, folder of pictures, camera:N, gst:PIPELINE, rtsp://..., http://..., udp://..., synthetic, or demo"
+        ),
     ],
     engine: EngineOption = ENGINE,
     backend: BackendOption = "",
@@ -79,9 +82,21 @@ def run(
         bool | None,
         typer.Option(
             "--live/--lossless",
-            help="keep the newest frame, or lose none; default: as the source is",
+            "--realtime/",
+            help="keep the newest frame, a recording at its own rate; or lose none; default: as the source is",
         ),
     ] = None,
+    transport: Annotated[str, typer.Option(help="of RTSP: tcp, or udp")] = "tcp",
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="the file is still being written: wait for more at its end"),
+    ] = False,
+    patience: Annotated[
+        float,
+        typer.Option(
+            help="seconds in which a lost camera or stream may come back; 0: its loss is the end"
+        ),
+    ] = 30.0,
     fps: Annotated[
         float | None, typer.Option(help="with --live, play a recording at this rate")
     ] = None,
@@ -94,7 +109,10 @@ def run(
     from perception.backends import DEFAULT_BACKEND
     from perception.runtime.run import RunConfig
     from perception.runtime.run import run as run_loop
+    from perception.sources import LiveOptions
+    from perception.sources.video import StreamOptions
 
+    stream = StreamOptions(transport=transport, follow=follow)
     summary = run_loop(
         RunConfig(
             source=source,
@@ -105,6 +123,7 @@ def run(
             sinks=tuple(sink or ()),
             live=live,
             fps=fps,
+            options=LiveOptions(stream=stream, patience_s=patience),
             limit=limit,
             warmup=warmup,
             threads=threads,

@@ -22,7 +22,7 @@ from perception.runtime.account import ProgressLine, plot_latency, show_report
 from perception.runtime.pipeline import Pipeline
 from perception.sinks import open_sinks
 from perception.sinks.base import SinkContext
-from perception.sources import open_source
+from perception.sources import DEFAULT_OPTIONS, LiveOptions, open_source
 from perception.sources.base import Source
 
 FOLDER_FPS = (
@@ -40,6 +40,7 @@ class RunConfig:
     precision: str = ""
     size: str = ""  # of the engine input, as WIDTHxHEIGHT; empty: as the frames need
     sinks: tuple[str, ...] = ()  # NAME=PATH; empty, with `out`: results.jsonl and overlay.mp4 there
+    options: LiveOptions = DEFAULT_OPTIONS  # of cameras and streams
     live: bool | None = None  # None: live for cameras and streams, lossless for recordings
     fps: float | None = None  # with live=True, the rate at which a recording is played
     limit: int | None = None  # frames to finish
@@ -63,7 +64,9 @@ def run(config: RunConfig) -> dict[str, Any]:
     cv2.setNumThreads(1)
     engine = load_engine(config.engine)
     with (
-        open_source(config.source, live=config.live, fps=config.fps) as source,
+        open_source(
+            config.source, live=config.live, fps=config.fps, options=config.options
+        ) as source,
         open_for(source, engine, config) as backend,
     ):
         context = SinkContext(
@@ -86,6 +89,7 @@ def run(config: RunConfig) -> dict[str, Any]:
             "source": source.name,
             "size_wh": list(backend.size_wh),
             "live": source.live,
+            "source_events": dict(source.events),
             "interrupted": pipeline.interrupted,
         }
     show_report(pipeline.report)

@@ -7,6 +7,7 @@ from typing import Final
 
 import av
 import cv2
+import numpy as np
 from av.packet import Packet
 from av.video.stream import VideoStream
 
@@ -25,7 +26,9 @@ FALLBACK_RATE = Fraction(1000)  # ticks a second where the source has no rate: m
 
 
 class VideoWriter:
-    """Encodes pictures of one size. Odd sizes are padded by one column or row, which yuv420p needs.
+    """Encodes pictures at one size; those of another, from a camera that changed its own, are fitted into it.
+
+    Odd sizes are padded by one column or row, which yuv420p needs.
 
     What was encoded survives a kill: the file is written in fragments, and made plain when it is closed.
 
@@ -70,6 +73,8 @@ class VideoWriter:
 
     def write(self, image: UInt8, stream_s: float | None = None) -> None:
         """Encode ``uint8[H, W, 3]``, BGR; shown at `stream_s`, or one picture after the one before."""
+        if image.shape[1::-1] != self._size_wh:
+            image = _fit(image, self._size_wh)
         frame = av.VideoFrame.from_ndarray(_to_yuv(image), format="yuv420p")
         frame.pts = self._next_pts(stream_s)
         frame.time_base = 1 / self._rate
@@ -164,6 +169,16 @@ def _probe(path: Path) -> None:
         path.open("wb").close()
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _fit(image: UInt8, size_wh: tuple[int, int]) -> UInt8:
+    """The whole picture in the middle of another size, with black at its sides."""
+    scale = min(size_wh[0] / image.shape[1], size_wh[1] / image.shape[0])
+    width, height = (max(1, round(n * scale)) for n in image.shape[1::-1])
+    left, top = (size_wh[0] - width) // 2, (size_wh[1] - height) // 2
+    fitted = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
+    fitted[top : top + height, left : left + width] = cv2.resize(image, (width, height))
+    return fitted
 
 
 def _to_yuv(image: UInt8) -> UInt8:

@@ -2,7 +2,7 @@
 
 import threading
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from perception.core.errors import InputError
@@ -28,13 +28,15 @@ class Picture:
 
 
 class Source(Closing):
-    """Pictures from somewhere, numbered from 0, all of one size. Iterate it once, from one thread.
+    """Pictures from somewhere, numbered from 0. Iterate it once, from one thread.
+
+    All pictures of a recording have one size; those of a live source may change theirs.
 
     Attributes:
         name: what was opened, for messages and reports.
         live: whether the world goes on when nobody reads; such frames may be dropped by the reader.
         fps: nominal frames a second, ``None`` where unknown.
-        size_wh: width and height of every frame, px.
+        size_wh: width and height of a frame, px; of a live source, of the last one.
         length: number of frames, ``None`` where unknown or endless.
     """
 
@@ -47,6 +49,11 @@ class Source(Closing):
     def __init__(self, name: str) -> None:
         self.name = name
         self._stopping = threading.Event()
+
+    @property
+    def events(self) -> Mapping[str, int]:
+        """What went wrong so far and how often: ``reconnects``, ``frozen``, ``resized``, ``damaged`` packets; empty where nothing is watched."""
+        return {}
 
     @abstractmethod
     def _pictures(self) -> Iterator[Picture]:
@@ -63,7 +70,9 @@ class Source(Closing):
             frame = Frame(
                 picture.image, index, picture.captured_ns, picture.stream_s, picture.truth
             )
-            if frame.size_wh != self.size_wh:
+            if frame.size_wh != self.size_wh and self.live:
+                self.size_wh = frame.size_wh
+            elif frame.size_wh != self.size_wh:
                 want, got = ("x".join(map(str, size)) for size in (self.size_wh, frame.size_wh))
                 raise InputError(
                     f"{self.name}: frame {index} has another size than those before: expected {want}, got {got}; "

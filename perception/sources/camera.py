@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 
@@ -25,16 +26,12 @@ class CameraSource(Source):
         InputError: no such camera, or it delivers nothing.
     """
 
+    scheme: ClassVar[str] = SCHEME
+
     def __init__(self, spec: str) -> None:
         super().__init__(spec)
         self.live = True
-        number = spec.removeprefix(SCHEME)
-        if not number.isdigit():
-            raise ConfigError(f"source {spec!r}: expected camera:N, for example camera:0")
-        _check_device(spec, int(number))
-        self._camera = cv2.VideoCapture(int(number))
-        # Keep the driver from queueing old frames; backends that know no such setting ignore it.
-        self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        self._camera = self._open(spec.removeprefix(self.scheme))
         ok, image = self._camera.read()
         if not ok or image is None:
             self._camera.release()
@@ -43,6 +40,16 @@ class CameraSource(Source):
             )
         self.fps = self._camera.get(cv2.CAP_PROP_FPS) or None
         self.size_wh = (image.shape[1], image.shape[0])
+
+    def _open(self, place: str) -> cv2.VideoCapture:
+        """Open what stands behind the scheme."""
+        if not place.isdigit():
+            raise ConfigError(f"source {self.name!r}: expected camera:N, for example camera:0")
+        _check_device(self.name, int(place))
+        camera = cv2.VideoCapture(int(place))
+        # Keep the driver from queueing old frames; backends that know no such setting ignore it.
+        camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        return camera
 
     def _pictures(self) -> Iterator[Picture]:
         count = 0

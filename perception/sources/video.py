@@ -6,7 +6,8 @@ camera would lose them. Rotation metadata is ignored: frames come as they are st
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,16 +19,39 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from perception.core.errors import InputError
+from perception.core.errors import ConfigError, InputError
 from perception.core.types import UInt8
 from perception.sources.base import Picture, Source
 
 logger = logging.getLogger(__name__)
 
-STREAM_SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
+CAMERA_SCHEMES = ("rtsp://", "rtsps://")
+STREAM_SCHEMES = (*CAMERA_SCHEMES, "http://", "https://", "udp://", "rtp://")
+TRANSPORTS = ("tcp", "udp")
 OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 5.0  # a stream that is silent for so long has ended
+FOLLOW_PROBE_US = "1000000"  # of a growing file, us of pictures that tell its format
 MAX_BAD_PACKETS = 250  # in a row, about 10 s: then a stream counts as broken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOptions:
+    """How a stream, or a file as if it were one, is read.
+
+    Attributes:
+        transport: of RTSP, ``"tcp"``, which loses nothing, or ``"udp"``, which never waits for what was lost.
+        follow: a file that is still being written: its end is not the end.
+    """
+
+    transport: str = "tcp"
+    follow: bool = False
+
+    def __post_init__(self) -> None:
+        if self.transport not in TRANSPORTS:
+            raise ConfigError(f"transport {self.transport!r}: expected one of {list(TRANSPORTS)}")
+
+
+DEFAULTS = StreamOptions()
 
 
 class VideoSource(Source):
@@ -35,6 +59,7 @@ class VideoSource(Source):
 
     Args:
         spec: path or URL.
+        options: how it is read.
 
     Raises:
         InputError: it is missing, is no video, or nothing in it decodes.
@@ -42,12 +67,13 @@ class VideoSource(Source):
 
     streaming: ClassVar[bool] = False
 
-    def __init__(self, spec: str) -> None:
+    def __init__(self, spec: str, options: StreamOptions = DEFAULTS) -> None:
         super().__init__(spec)
-        self._container = self._open(spec)
+        self._container = self._open(spec, options)
+        self._follow = options.follow
         # an address may also lead to a file of known length: then it is a recording
-        self.live = self.streaming and self._container.duration is None
-        self._bad_packets = 0
+        self.live = options.follow or (self.streaming and self._container.duration is None)
+        self._bad_packets = self._damaged = 0  # in a row, in all
         self._reformatter = VideoReformatter()  # kept: a fresh one costs more than the conversion
         if not self._container.streams.video:
             self._container.close()
@@ -72,12 +98,16 @@ class VideoSource(Source):
         height, width = self._first.image.shape[:2]
         self.size_wh = (width, height)
 
-    def _open(self, spec: str) -> InputContainer:
+    def _open(self, spec: str, wanted: StreamOptions) -> InputContainer:
         if not self.streaming and not Path(spec).is_file():
             raise InputError(f"{spec}: no such file; expected a video file, a folder, or camera:N")
-        # nobuffer throws away what was read to find out the format: right for a camera, wrong for a file
-        camera = spec.startswith(("rtsp://", "rtsps://"))
-        options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if camera else {}
+        options = {}
+        if spec.startswith(CAMERA_SCHEMES):
+            # nobuffer throws away what was read to find out the format: right for a camera, wrong for a file
+            options = {"rtsp_transport": wanted.transport, "fflags": "nobuffer"}
+        elif wanted.follow:
+            # without a limit, finding out the format would wait for what is not written yet
+            spec, options = f"file:{spec}", {"follow": "1", "analyzeduration": FOLLOW_PROBE_US}
         try:
             return av.open(spec, options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -120,6 +150,8 @@ class VideoSource(Source):
             try:
                 packet = next(packets, None)
             except (av.FFmpegError, OSError) as error:
+                if self._follow and isinstance(error, av.ExitError):
+                    return  # nobody writes it any more
                 raise InputError(f"{self.name}: reading stopped: {_reason(error)}") from error
             if packet is None:
                 return
@@ -146,6 +178,7 @@ class VideoSource(Source):
 
     def _skip(self, error: av.FFmpegError) -> list[VideoFrame]:
         self._bad_packets += 1
+        self._damaged += 1
         logger.warning("%s: a damaged packet was skipped: %s", self.name, _reason(error))
         if self._bad_packets > MAX_BAD_PACKETS:
             raise InputError(
@@ -161,6 +194,11 @@ class VideoSource(Source):
             raise InputError(
                 f"{self.name}: frame {index} cannot be turned into BGR from {frame.format.name}: {_reason(error)}"
             ) from error
+
+    @property
+    def events(self) -> Mapping[str, int]:
+        """How many damaged packets of a stream were skipped."""
+        return {"damaged": self._damaged} if self.live else {}
 
     def close(self) -> None:
         """Close the file or the connection."""

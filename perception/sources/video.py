@@ -30,7 +30,6 @@ STREAM_SCHEMES = (*CAMERA_SCHEMES, "http://", "https://", "udp://", "rtp://")
 TRANSPORTS = ("tcp", "udp")
 OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 5.0  # a stream that is silent for so long has ended
-FOLLOW_PROBE_US = "1000000"  # of a growing file, us of pictures that tell its format
 MAX_BAD_PACKETS = 250  # in a row, about 10 s: then a stream counts as broken
 
 
@@ -106,8 +105,7 @@ class VideoSource(Source):
             # nobuffer throws away what was read to find out the format: right for a camera, wrong for a file
             options = {"rtsp_transport": wanted.transport, "fflags": "nobuffer"}
         elif wanted.follow:
-            # without a limit, finding out the format would wait for what is not written yet
-            spec, options = f"file:{spec}", {"follow": "1", "analyzeduration": FOLLOW_PROBE_US}
+            spec, options = f"file:{spec}", {"follow": "1"}
         try:
             return av.open(spec, options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
         except (av.FFmpegError, OSError, ValueError) as error:

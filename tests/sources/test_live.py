@@ -165,7 +165,8 @@ def test_what_a_source_counted_is_not_lost_with_it(quick):
 
 
 def test_a_file_that_is_still_written_is_followed_to_its_end(make_video, tmp_path, monkeypatch):
-    monkeypatch.setattr("perception.sources.video.READ_TIMEOUT_S", 1.0)
+    for name in ("OPEN_TIMEOUT_S", "READ_TIMEOUT_S"):  # a short file is opened only when no more comes
+        monkeypatch.setattr(f"perception.sources.video.{name}", 1.0)
     content = make_video(suffix=".ts", frames=60).read_bytes()
     growing = tmp_path / "growing.ts"
     cut = len(content) // 2

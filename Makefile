@@ -42,6 +42,14 @@ GCC_NOTE := tests marked bindings and double: run
 else
 GCC_NOTE := tests marked bindings and double: LEFT OUT, no g++ on this machine (on Debian or Ubuntu: apt-get install g++)
 endif
+
+# an RTSP camera for the tests: the server of GStreamer, which is no Python package
+ifneq ($(shell /usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null && echo yes),)
+GST_NOTE := tests marked gstreamer: run
+else
+MARKERS += and not gstreamer
+GST_NOTE := tests marked gstreamer: LEFT OUT, no RTSP server (on Debian or Ubuntu: apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly)
+endif
 MARKERS += and not double$(if $(BINDINGS),, and not bindings)
 
 # $(call environment,FOLDER): a fresh virtual environment, or one line that says why there is none
@@ -86,6 +94,7 @@ demo: .venv-demo/.installed ## stream the shipped drive through the shipped mode
 test: .venv/.installed $(BINDINGS) $(DOUBLE) ## install the development environment and run the tests
 	@echo "$(DATA_NOTE)"
 	@echo "$(GCC_NOTE)"
+	@echo "$(GST_NOTE)"
 	$(DEV)/pytest -m "$(MARKERS)"
 
 test-double: .venv/cuda/libcuda.so.1 ## the TensorRT runner and its CUDA bindings, on a driver that needs no GPU
@@ -109,6 +118,7 @@ check-imports: .venv/.installed
 check-tests: .venv/.installed $(BINDINGS)
 	@echo "$(DATA_NOTE)"
 	@echo "$(GCC_NOTE)"
+	@echo "$(GST_NOTE)"
 	$(DEV)/pytest -m "$(MARKERS)" --cov --cov-report= $(CAR_TESTS)
 	$(DEV)/coverage report --include='$(COVERED)' --fail-under=90
 	$(DEV)/pytest -m "$(MARKERS)" $(addprefix --ignore=,$(CAR_TESTS))
@@ -118,7 +128,7 @@ check-numpy1: .venv-np1/.installed
 	$(NP1)/pytest -m "$(MARKERS)" $(CAR_TESTS)
 
 soak: .venv/.installed ## the tests that take minutes: overload, kills, leaks
-	$(DEV)/pytest -m "slow and not gpu"
+	$(DEV)/pytest -m "slow and not gpu$(if $(findstring not gstreamer,$(MARKERS)), and not gstreamer)"
 
 gpu-report: .venv/.installed ## on a machine with a GPU: build, verify and time plans, and write it down to commit
 	$(DEV)/pytest -m gpu tests/backends/device

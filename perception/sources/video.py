@@ -81,6 +81,8 @@ class VideoSource(Source):
         # One thread without frame delay: decoding runs beside the inference, which wants every other core.
         self._stream.thread_type = "SLICE"
         self._stream.codec_context.thread_count = 1
+        if self.live:  # otherwise half a JPEG comes as a whole picture, half of it grey
+            self._stream.codec_context.options = {"err_detect": "explode"}
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.fps = float(rate) if rate else None
         self.length = None if self.live else self._stream.frames or None

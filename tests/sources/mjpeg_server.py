@@ -1,6 +1,6 @@
 """A camera as many are: JPEGs over HTTP, one after the other (multipart/x-mixed-replace), with all that can go wrong with one.
 
-The brightness of picture n is n % 200, so a reader can tell which it has.
+Its pictures are those of `tests.doubles.numbered`.
 """
 
 import threading
@@ -10,13 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import cv2
 import numpy as np
 
+from tests.doubles import numbered
+
 BOUNDARY = "frame"
 
 
-def picture(number, size_wh):
-    """The JPEG of a picture; a little of it always changes, as a sensor's noise does."""
-    image = np.full((size_wh[1], size_wh[0], 3), number % 200, np.uint8)
-    return cv2.imencode(".jpg", image)[1].tobytes()
+def jpeg(number, size_wh):
+    """A numbered picture as JPEG."""
+    grey = np.frombuffer(numbered.picture(number, size_wh), np.uint8).reshape(size_wh[::-1])
+    return cv2.imencode(".jpg", grey)[1].tobytes()
 
 
 class MjpegServer:
@@ -28,7 +30,7 @@ class MjpegServer:
         damage: replaces the bytes of each JPEG, where it is set.
     """
 
-    def __init__(self, size_wh=(64, 48), fps=30.0):
+    def __init__(self, size_wh=numbered.SIZE_WH, fps=30.0):
         self.size_wh, self.fps = size_wh, fps
         self.frozen, self.damage = False, None
         self.number, self._port = 0, 0
@@ -64,7 +66,8 @@ class MjpegServer:
     def part(self):
         if not self.frozen:
             self.number += 1
-        data = picture(self.number, self.size_wh)
+            self._data = jpeg(self.number, self.size_wh)
+        data = self._data
         if self.damage is not None:
             data = self.damage(data)
         head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from perception.core.errors import ConfigError, InputError
-from perception.sources import DEMO_CLIP, SOURCES, open_source, source_kind
+from perception.sources import DEMO_CLIP, SOURCES, LiveOptions, open_source, source_kind
 from perception.sources.base import Picture, Source
 from perception.sources.paced import PacedSource
 
@@ -340,7 +340,7 @@ def fake_camera(monkeypatch):
 
 
 def test_a_camera_that_stops_is_an_error_after_its_frames(fake_camera):
-    source = open_source("camera:0")
+    source = open_source("camera:0", options=LiveOptions(patience_s=0))
     assert (source.live, source.fps, source.size_wh) == (True, 30.0, (64, 48))
     frames, message = read_until_error(source)
     assert [f.frame_id for f in frames] == [0, 1]

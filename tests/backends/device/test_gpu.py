@@ -3,7 +3,6 @@
 import gc
 import shutil
 import time
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +18,7 @@ from perception.export.tensorrt.options import BuildOptions
 from perception.runtime.plan_bench import bench_plan
 from perception.stages.preprocess import fit_image
 from tests.backends.device.conftest import SIZE
+from tests.process import resident_bytes
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]  # each builds a plan
 
@@ -69,11 +69,6 @@ def free_bytes():
     gc.collect()
     with open_device() as device, device.current():
         return device.free_bytes()[0]
-
-
-def resident_bytes():
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096
 
 
 @pytest.mark.timeout(LEAK_S + 120)

@@ -1,0 +1,89 @@
+"""The loop behind a real camera on the network, slower than the camera: the newest frame wins, and every other one is counted."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perception.backends import DEFAULT_BACKEND
+from perception.core.manifest import DEFAULT_ENGINE, load_engine
+from perception.runtime.pipeline import Pipeline
+from perception.runtime.run import RunConfig, open_for
+from perception.sources import open_source
+from tests.doubles import numbered
+from tests.process import resident_bytes
+from tests.runtime.loop import FakeBackend
+from tests.sources.mjpeg_server import MjpegServer
+
+FPS = 30
+INTERVAL_MS = 1000 / FPS
+SERVER = Path(numbered.__file__).with_name("rtsp_server.py")
+PORT = 8599
+SYSTEM_PYTHON = "/usr/bin/python3"  # which has GStreamer's bindings
+
+
+@pytest.fixture(params=["mjpeg", pytest.param("rtsp", marks=pytest.mark.gstreamer)])
+def address(request):
+    if request.param == "mjpeg":
+        server = MjpegServer(fps=FPS)
+        yield server.address
+        server.stop()
+        return
+    command = [SYSTEM_PYTHON, str(SERVER), str(PORT), str(FPS)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process.stdout.readline().strip()
+        process.kill()
+
+
+def run_against(address, backend, manifest, seconds):
+    """Age in ms of each result by the clock in its picture, the report, and memory in bytes over the run."""
+    ages, memory, last = [], [], None
+    until = time.monotonic() + seconds
+    with open_source(address) as source, Pipeline(source, backend, manifest) as pipeline:
+        for scene in pipeline.scenes():
+            ages.append(numbered.age_ms(scene.frame.image))
+            memory.append(resident_bytes())
+            number, frame_id = numbered.read(scene.frame.image)[0], scene.frame.frame_id
+            if (
+                last is not None
+            ):  # what our count says was dropped is what the camera sent in between
+                assert (number - last[0]) % numbered.WRAP == frame_id - last[1]
+            last = (number, frame_id)
+            if time.monotonic() > until:
+                break
+        sent = last[1] + 1
+        assert pipeline.report.finished + pipeline.report.dropped == sent
+        assert dict(source.events) == {"reconnects": 0, "frozen": 0, "resized": 0, "damaged": 0}
+    return np.array(ages[5:]), pipeline.report, np.array(memory[5:])
+
+
+def test_results_stay_young_though_the_work_takes_three_frames(address):
+    work_ms = 3.3 * INTERVAL_MS
+    backend = FakeBackend(work_s=work_ms / 1000)
+    ages, report, _ = run_against(address, backend, load_engine(DEFAULT_ENGINE).manifest, 6)
+    assert report.dropped > report.finished
+    assert np.percentile(ages, 99) < INTERVAL_MS + 2 * work_ms
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(700)
+def test_ten_minutes_behind_a_camera(address):
+    engine = load_engine(DEFAULT_ENGINE)
+    config = RunConfig(source=address, size="1248x384", backend=DEFAULT_BACKEND)
+    with open_source(address) as source, open_for(source, engine, config) as backend:
+        source.close()
+        ages, report, memory = run_against(address, backend, engine.manifest, 600)
+    infer = report.stages_ms()["infer"]
+    thirds = [float(np.percentile(part, 99)) for part in np.array_split(ages, 3)]
+    settled = memory[len(memory) // 3 :]
+    mib_a_minute = np.polyfit(np.linspace(0, 400 / 60, len(settled)), settled / 2**20, 1)[0]
+    sys.stderr.write(
+        f"\n{address}: {report.finished} results, {report.dropped} dropped, inference p50 {infer.p50:.0f} p99 {infer.p99:.0f} ms, "
+        f"age p50 {np.median(ages):.0f} p99 by third {[round(t) for t in thirds]} ms, memory {mib_a_minute:+.2f} MiB a minute\n"
+    )
+    assert np.percentile(ages, 99) < INTERVAL_MS + 2 * infer.p99
+    assert thirds[-1] - thirds[0] < INTERVAL_MS
+    assert mib_a_minute < 1

@@ -52,7 +52,8 @@ def main():
     factory.connect("media-configure", lambda _factory, media: factory.do_configure(media))
     server.get_mount_points().add_factory("/camera", factory)
     server.attach(None)
-    print(f"rtsp://127.0.0.1:{port}/camera", flush=True)
+    sys.stdout.write(f"rtsp://127.0.0.1:{port}/camera\n")
+    sys.stdout.flush()
     GLib.MainLoop().run()
 
 

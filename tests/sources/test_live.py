@@ -68,7 +68,9 @@ def test_a_camera_that_does_not_come_back_is_an_error_after_its_frames(camera, q
         frames = iter(source)
         next(frames)
         camera.stop()
-        with pytest.raises(InputError, match="lost and not back within .* results so far are kept"):
+        with pytest.raises(
+            InputError, match=r"lost and not back within .* results so far are kept"
+        ):
             for _ in frames:
                 pass
     camera.start()

@@ -101,6 +101,15 @@ def run(
         float | None, typer.Option(help="with --live, play a recording at this rate")
     ] = None,
     size: SizeOption = "",
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON file of every stage of every frame, for chrome://tracing or Perfetto"
+        ),
+    ] = None,
+    metrics: Annotated[
+        str, typer.Option(help="PORT, or HOST:PORT for others than this machine, for Prometheus")
+    ] = "",
     limit: Annotated[int | None, typer.Option(help="frames to finish")] = None,
     warmup: Annotated[int, typer.Option(help="frames left out of the percentiles")] = 10,
     threads: ThreadsOption = None,
@@ -124,6 +133,8 @@ def run(
             live=live,
             fps=fps,
             options=LiveOptions(stream=stream, patience_s=patience),
+            trace=trace,
+            metrics=metrics,
             limit=limit,
             warmup=warmup,
             threads=threads,

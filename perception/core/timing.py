@@ -42,6 +42,7 @@ class FrameTiming:
         stages_ns: stage -> wall time, in the order of the loop.
         cpu_ns: stage -> CPU time of the stage's own thread; threads that it starts inside libraries are not in it.
         device_ns: what a GPU spent on the frame, by its own clock: ``upload``, ``compute``, ``download``; a part of the stage ``infer``.
+        began_ns: stage -> `time.monotonic_ns` at its start.
     """
 
     frame_id: int
@@ -50,6 +51,7 @@ class FrameTiming:
     stages_ns: Mapping[str, int]
     cpu_ns: Mapping[str, int] = field(default_factory=dict)
     device_ns: Mapping[str, int] = field(default_factory=dict)
+    began_ns: Mapping[str, int] = field(default_factory=dict)
 
 
 class LatencyReport:

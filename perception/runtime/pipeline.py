@@ -24,6 +24,7 @@ from perception.core.manifest import GRAPH_INPUT, EngineManifest
 from perception.core.timing import FrameTiming, LatencyReport
 from perception.core.types import Frame, Scene
 from perception.runtime.handover import Bounded, HandOver, Newest
+from perception.runtime.observers.base import Observer
 from perception.sinks.base import Sink, SinkGroup
 from perception.sources.base import Source
 from perception.stages.postprocess import Reading, postprocess
@@ -47,6 +48,7 @@ class Job:
     stages_ns: dict[str, int] = field(default_factory=dict)
     cpu_ns: dict[str, int] = field(default_factory=dict)
     device_ns: dict[str, int] = field(default_factory=dict)
+    began_ns: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Step:
         self.run(job)
         job.cpu_ns[self.name] = time.thread_time_ns() - began_cpu_ns
         job.stages_ns[self.name] = time.monotonic_ns() - began_ns
+        job.began_ns[self.name] = began_ns
 
 
 class Pipeline:
@@ -74,6 +77,7 @@ class Pipeline:
         sinks: where results go.
         live: keep the newest frame and drop the others, instead of losing nothing; default: as the source is.
         warmup: finished frames that the report leaves out.
+        observers: get the account of every finished frame; stay open.
 
     Attributes:
         report: the latency account so far.
@@ -89,12 +93,14 @@ class Pipeline:
         *,
         live: bool | None = None,
         warmup: int = 0,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._source = source
         self._backend = backend
         self._reading = Reading.of(manifest)
         self._sinks = sinks if sinks is not None else SinkGroup()
         self._live = source.live if live is None else live
+        self._observers = observers
         self._limit: int | None = None
         self._threads: list[threading.Thread] = []
         self._closed = False
@@ -184,8 +190,11 @@ class Pipeline:
         """The last step, in the caller's thread, and the account of the frame."""
         age_ns = time.monotonic_ns() - job.frame.captured_ns
         self._last.timed(job)
-        now_ns, spent = time.monotonic_ns(), (job.stages_ns, job.cpu_ns, job.device_ns)
-        self.report.add(FrameTiming(job.frame.frame_id, now_ns, age_ns, *spent))
+        spent = (job.stages_ns, job.cpu_ns, job.device_ns, job.began_ns)
+        timing = FrameTiming(job.frame.frame_id, time.monotonic_ns(), age_ns, *spent)
+        self.report.add(timing)
+        for observer in self._observers:
+            observer.observe(timing, self.report)
 
     # --- the threads -----------------------------------------------------------------------------------------------
 
@@ -231,7 +240,8 @@ class Pipeline:
             job = Job(frame)
             job.cpu_ns["read"] = time.thread_time_ns() - began_cpu_ns
             # not the wait for a live frame to come: only the time since it was there
-            job.stages_ns["read"] = time.monotonic_ns() - max(began_ns, frame.captured_ns)
+            job.began_ns["read"] = max(began_ns, frame.captured_ns)
+            job.stages_ns["read"] = time.monotonic_ns() - job.began_ns["read"]
             count += 1
             yield job
 

@@ -4,7 +4,7 @@ import json
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -19,6 +19,8 @@ from perception.core.errors import ConfigError, OutputError
 from perception.core.geometry import choose_model_size, parse_size
 from perception.core.manifest import DEFAULT_ENGINE, GRAPH_INPUT, Engine, load_engine
 from perception.runtime.account import ProgressLine, plot_latency, show_report
+from perception.runtime.observers.base import Observer
+from perception.runtime.observers.trace import TraceWriter
 from perception.runtime.pipeline import Pipeline
 from perception.sinks import open_sinks
 from perception.sinks.base import SinkContext
@@ -46,6 +48,8 @@ class RunConfig:
     limit: int | None = None  # frames to finish
     warmup: int = 10  # finished frames left out of the percentiles: caches fill in about five
     threads: int | None = None  # of the inference; None: every core
+    trace: Path | None = None  # file for the stages of every frame, for Chrome or Perfetto
+    metrics: str = ""  # PORT or HOST:PORT at which Prometheus may ask
     out: Path | None = None  # folder for latency.json and latency.png
 
 
@@ -73,9 +77,18 @@ def run(config: RunConfig) -> dict[str, Any]:
             engine.manifest.box_classes, engine.manifest.map_classes, _rate(source)
         )
         sinks = open_sinks(_sink_specs(config), context)
-        with Pipeline(
-            source, backend, engine.manifest, sinks, live=config.live, warmup=config.warmup
-        ) as pipeline:
+        with (
+            ExitStack() as stack,
+            Pipeline(
+                source,
+                backend,
+                engine.manifest,
+                sinks,
+                live=config.live,
+                warmup=config.warmup,
+                observers=_observers(config, stack),
+            ) as pipeline,
+        ):
             progress = ProgressLine(source.length if config.limit is None else config.limit)
             with progress, _interruptible(pipeline):
                 for scene in pipeline.scenes(config.limit):
@@ -115,6 +128,18 @@ def open_for(source: Source, engine: Engine, config: RunConfig) -> Backend:
         backend.close()
         raise
     return backend
+
+
+def _observers(config: RunConfig, stack: ExitStack) -> list[Observer]:
+    """What looks on, closed with `stack`."""
+    observers: list[Observer] = []
+    if config.trace is not None:
+        observers.append(stack.enter_context(TraceWriter(config.trace)))
+    if config.metrics:
+        from perception.runtime.observers.metrics import MetricsServer  # noqa: PLC0415 (its package is an extra)
+
+        observers.append(stack.enter_context(MetricsServer(config.metrics)))
+    return observers
 
 
 def _rate(source: Source) -> float | None:

@@ -1,0 +1,82 @@
+"""The account of a run for Prometheus, which asks for it over HTTP."""
+
+from typing import Final
+
+from perception.core.errors import ConfigError, RunError
+from perception.core.timing import FrameTiming, LatencyReport
+from perception.runtime.observers.base import Observer
+
+try:
+    from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+except ModuleNotFoundError as error:
+    raise ConfigError(
+        "metrics need the package 'prometheus_client', which is not installed; "
+        "install it with: pip install 'perception[metrics]'"
+    ) from error
+
+LOOPBACK: Final = "127.0.0.1"
+# s; from a fast GPU's stage to a loop that stands still
+BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.067, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # fmt: skip
+
+
+class MetricsServer(Observer):
+    """Serves ``/metrics``: frames, drops, and histograms of the stages' times and of the results' age.
+
+    Args:
+        address: ``PORT``, which is served to this machine alone, or ``HOST:PORT``; port 0 takes a free one.
+
+    Raises:
+        ConfigError: the address is none, or ``prometheus_client`` is not installed.
+        RunError: the port is taken.
+    """
+
+    def __init__(self, address: str) -> None:
+        host, port = parse_address(address)
+        registry = CollectorRegistry()
+        self._frames = Counter("perception_frames", "frames that were finished", registry=registry)
+        self._drops = Counter("perception_dropped", "frames that were dropped", registry=registry)
+        self._ages = Histogram(
+            "perception_age_seconds",
+            "age of a result at the sinks",
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._stages = Histogram(
+            "perception_stage_seconds",
+            "time of a stage",
+            ["stage"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._dropped = 0
+        try:
+            self._server, self._thread = start_http_server(port, host, registry)
+        except OSError as error:
+            raise RunError(
+                f"--metrics {address}: cannot be served: {error.strerror or error}; choose another port"
+            ) from error
+        self.port: int = self._server.server_port
+
+    def observe(self, timing: FrameTiming, report: LatencyReport) -> None:
+        """Count one frame."""
+        self._frames.inc()
+        self._drops.inc(report.dropped - self._dropped)
+        self._dropped = report.dropped
+        self._ages.observe(timing.age_ns / 1e9)
+        for stage, spent_ns in timing.stages_ns.items():
+            self._stages.labels(stage).observe(spent_ns / 1e9)
+
+    def close(self) -> None:
+        """Serve no more; a second call does nothing."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+
+
+def parse_address(address: str) -> tuple[str, int]:
+    """``"9100"`` -> loopback and the port, ``"0.0.0.0:9100"`` -> both; raise `ConfigError` for anything else."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"address {address!r}: expected PORT or HOST:PORT, for example 9100")
+    return host.strip("[]") or LOOPBACK, int(port)

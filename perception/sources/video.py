@@ -2,6 +2,9 @@
 
 A file is a recording: every frame comes, and damage is an error. An endless stream is live: damaged frames are skipped, as a
 camera would lose them. Rotation metadata is ignored: frames come as they are stored.
+
+PyAV rather than OpenCV's reader: it tells damaged pictures from good ones, takes time limits and the transport, has time stamps, and its
+pictures are not later (`make soak` prints both ages, for MJPEG and for RTSP).
 """
 
 import logging

@@ -3,8 +3,10 @@
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -66,6 +68,25 @@ def test_results_stay_young_though_the_work_takes_three_frames(address):
     ages, report, _ = run_against(address, backend, load_engine(DEFAULT_ENGINE).manifest, 6)
     assert report.dropped > report.finished
     assert np.percentile(ages, 99) < INTERVAL_MS + 2 * work_ms
+
+
+@pytest.mark.slow
+def test_our_reader_is_no_later_than_opencvs(address):
+    """Age of 200 pictures as they come out of the reader, which does nothing else."""
+
+    def by_opencv():
+        camera = cv2.VideoCapture(address)
+        while True:
+            yield camera.read()[1]
+
+    with open_source(address) as source:
+        ours = [numbered.age_ms(frame.image) for frame in islice(source, 200)]
+    theirs = [numbered.age_ms(image) for image in islice(by_opencv(), 200)]
+    figures = [float(np.median(ages[50:])) for ages in (ours, theirs)]
+    sys.stderr.write(
+        f"\n{address}: age at the reader, p50: {figures[0]:.0f} ms, OpenCV's {figures[1]:.0f} ms\n"
+    )
+    assert figures[0] <= figures[1] + 5
 
 
 @pytest.mark.slow

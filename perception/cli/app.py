@@ -70,7 +70,7 @@ def run(
     precision: PrecisionOption = "",
     sink: Annotated[
         list[str] | None,
-        typer.Option(help="overlay=FILE.mp4, jsonl=FILE or window; as often as you like"),
+        typer.Option(help="overlay=FILE.mp4, jsonl=FILE, mcap=FILE or window; as often as you like"),
     ] = None,
     out: Annotated[
         Path | None,

@@ -1,4 +1,4 @@
-"""Where results go. `open_sinks` makes them from what the user wrote: ``jsonl=FILE``, ``overlay=FILE.mp4``, ``window``."""
+"""Where results go. `open_sinks` makes them from what the user wrote: ``jsonl=FILE``, ``overlay=FILE.mp4``, ``mcap=FILE``, ``window``."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +11,7 @@ SINKS = Registry(
     "sink",
     {
         "jsonl": "perception.sinks.jsonl:JsonlSink",
+        "mcap": "perception.sinks.mcap:McapSink",
         "overlay": "perception.sinks.video:OverlaySink",
         "window": "perception.sinks.window:WindowSink",
     },

@@ -11,9 +11,9 @@ BACKENDS = Registry(
         "onnxruntime": "perception.backends.onnxruntime:OnnxRuntimeBackend",
         "openvino": "perception.backends.openvino:OpenVinoBackend",
         "tensorrt": "perception.backends.tensorrt:TensorRTBackend",
-        "onnxruntime_cuda": "perception.backends.onnxruntime_gpu:OnnxRuntimeCudaBackend",
-        "onnxruntime_tensorrt": "perception.backends.onnxruntime_gpu:OnnxRuntimeTensorRTBackend",
-        "onnxruntime_rtx": "perception.backends.onnxruntime_gpu:OnnxRuntimeRtxBackend",
+        "onnxruntime_cuda": "perception.backends.onnxruntime:OnnxRuntimeCudaBackend",
+        "onnxruntime_tensorrt": "perception.backends.onnxruntime:OnnxRuntimeTensorRTBackend",
+        "onnxruntime_rtx": "perception.backends.onnxruntime:OnnxRuntimeRtxBackend",
     },
     extras={"openvino": "openvino"},
 )

@@ -70,7 +70,9 @@ def run(
     precision: PrecisionOption = "",
     sink: Annotated[
         list[str] | None,
-        typer.Option(help="overlay=FILE.mp4, jsonl=FILE, mcap=FILE or window; as often as you like"),
+        typer.Option(
+            help="overlay=FILE.mp4, jsonl=FILE, mcap=FILE or window; as often as you like"
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -242,16 +244,16 @@ def export(
 def verify(
     engine: EngineOption = ENGINE,
     data: DataOption = None,
-    frames: Annotated[int, typer.Option(help="in all, spread evenly over the sets")] = 50,
+    frames: Annotated[int, typer.Option(help="in all, spread evenly over the sets")] = 100,
 ) -> None:
-    """Compare every backend with torch on real frames, and write parity.json beside the engine."""
+    """Compare every backend with torch on real frames and on their labels, and write parity.json and parity.md beside the engine."""
     from perception.backends import CPU_BACKENDS
     from perception.core.manifest import load_engine
     from perception.export.verify import verify as verify_engine
-    from perception.runtime.evaluation.frames import spread_frames
+    from perception.runtime.evaluation.frames import SpreadSamples
 
     runners = [(name, "fp32") for name in CPU_BACKENDS] + [("openvino", "bf16")]
-    close(verify_engine(load_engine(engine), spread_frames(parse_data(data), frames), runners))
+    close(verify_engine(load_engine(engine), SpreadSamples(parse_data(data), frames), runners))
 
 
 @app.command()

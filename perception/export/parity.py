@@ -3,7 +3,8 @@
 Each output is compared after the whole graph: per-element differences of sorted boxes would only tell that near-equal scores swap.
 """
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,41 +13,72 @@ from numpy.typing import NDArray
 from perception.backends.base import Tensors
 from perception.core.geometry import box_iou
 from perception.core.labels import ROAD
-from perception.core.types import UInt8
 
 COMPARED_SCORE = 0.05  # boxes below it are noise that no user of the engine sees
 MATCH_IOU = 0.5  # a box and its counterpart overlap at least this much
 
-NamedFrame = tuple[str, UInt8]
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """By how many points a figure on labels may change.
+
+    Attributes:
+        loss: downwards.
+        gain: upwards; ``None``: any.
+    """
+
+    loss: float
+    gain: float | None
+
+    def __str__(self) -> str:
+        return f"-{self.loss:g} to {'any gain' if self.gain is None else f'+{self.gain:g}'}"
+
+    def allows(self, points: float) -> bool:
+        """Whether this change, 100 times the difference, is within."""
+        return points >= -self.loss and (self.gain is None or points <= self.gain)
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """What an engine of one precision must keep; judged over all frames in which no box crosses the threshold of a hard mask.
+    """What an engine of one precision must keep; ``None`` is not judged.
+
+    Its outputs are judged over all frames in which no box crosses the threshold of a hard mask, its figures over all frames.
 
     Attributes:
         equal_pixels: smallest share of pixels of the class map that are equal.
         road_iou, worst_road_iou: smallest overlap of what both call road, over all frames and in one.
         matched: smallest share of boxes with a counterpart.
-        box_px: largest difference of a matched box's coordinate, px; ``None``: not judged.
+        box_px: largest difference of a matched box's coordinate, px.
         score: largest difference of a matched box's score.
+        points: figure of `perception.metrics.evaluator.Evaluator.compute` -> how it may change.
     """
 
-    equal_pixels: float
-    road_iou: float
-    worst_road_iou: float
-    matched: float
-    box_px: float | None
-    score: float
+    equal_pixels: float | None = None
+    road_iou: float | None = None
+    worst_road_iou: float | None = None
+    matched: float | None = None
+    box_px: float | None = None
+    score: float | None = None
+    points: Mapping[str, Points] = field(default_factory=dict)
+
+    @property
+    def judges_outputs(self) -> bool:
+        """Whether it says anything of the outputs themselves."""
+        return replace(self, points={}) != Tolerance()
 
 
 NO_THRESHOLD = 2.0  # no score reaches it: pixels are compared in every frame
-# The one table of tolerances; a precision that is not in it is reported, not judged: int8 and bf16 are judged by their scores on labels.
+# The one table of tolerances; a precision that is not in it is reported, not judged.
 TOLERANCES = {
     "fp32": Tolerance(0.999, 0.999, 0.995, matched=0.999, box_px=0.5, score=2e-3),
     # of two boxes of one object, whose scores differ by less than half resolves, now one is kept and now the other
-    "fp16": Tolerance(0.998, 0.998, 0.995, matched=0.99, box_px=None, score=1e-2),
-}
+    "fp16": Tolerance(
+        0.998, 0.998, 0.995, matched=0.99, score=1e-2,
+        points={"road_maxf_image": Points(0.1, 0.1), "ap50": Points(0.5, 0.5)},
+    ),
+    # eight bits move most outputs a little: only what the task loses by that is judged
+    "int8": Tolerance(points=dict.fromkeys(("miou", "road_maxf_image", "ap50"), Points(1.0, None))),
+}  # fmt: skip
 ROAD_PIXELS = 1000  # a frame with less road than this is not looked at by itself
 
 
@@ -121,14 +153,14 @@ class Parity:
             "equal_pixels": share(self.equal, self.pixels),
             "road_iou": share(self.road_both, self.road_either),
             "matched_boxes": share(self.matched, self.boxes),
-            "judged": self.precision in TOLERANCES and self.frames > 0,
+            "judged": self._limit() is not None,
             "ok": not self.violations(),
         }
 
     def violations(self) -> list[str]:
         """What is outside the tolerances of the precision, in words."""
-        limit = TOLERANCES.get(self.precision)
-        if limit is None or not self.frames:
+        limit = self._limit()
+        if limit is None:
             return []
         if self.frames == len(self.crossing):
             return ["nothing was compared: a box crosses the mask threshold in every frame"]
@@ -146,6 +178,10 @@ class Parity:
             for name, value, bound, lowest in checks
             if bound is not None and (value < bound if lowest else value > bound)
         ]
+
+    def _limit(self) -> Tolerance | None:
+        limit = TOLERANCES.get(self.precision)
+        return limit if limit is not None and limit.judges_outputs and self.frames else None
 
 
 def share(part: int, whole: int) -> float:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from perception.backends import DEFAULT_BACKEND, open_backend
-from perception.backends.base import Backend
+from perception.backends import DEFAULT_BACKEND
+from perception.backends.sized import SizedBackends
 from perception.core.geometry import choose_model_size
-from perception.core.manifest import DEFAULT_ENGINE, GRAPH_INPUT, Engine, load_engine
+from perception.core.manifest import DEFAULT_ENGINE, Engine, load_engine
 from perception.core.process import Closing
 from perception.core.types import Frame, Scene, UInt8
 from perception.runtime.pipeline import Pipeline
@@ -33,11 +33,8 @@ class Perceiver(Closing):
         self, engine: Engine, backend: str, precision: str = "", threads: int | None = None
     ) -> None:
         self.engine = engine
-        self._backend = backend
-        self._precision = precision
-        self._threads = threads
+        self._backends = SizedBackends(backend, engine, precision, threads)
         self._reading = Reading.of(engine.manifest)
-        self._opened: dict[tuple[int, int], Backend] = {}
         self._count = 0
 
     def __call__(self, image: UInt8) -> Scene:
@@ -45,23 +42,14 @@ class Perceiver(Closing):
         frame = Frame(np.ascontiguousarray(image), self._count, time.monotonic_ns())
         self._count += 1
         size_wh = choose_model_size(frame.size_wh, self.engine.manifest.max_pixels)
-        if size_wh not in self._opened:
-            self._opened[size_wh] = open_backend(
-                self._backend,
-                self.engine,
-                size_wh,
-                precision=self._precision,
-                threads=self._threads,
-            )
         fed = preprocess(frame, size_wh)
-        outputs = self._opened[size_wh].infer({GRAPH_INPUT: fed.feed})
+        outputs = self._backends.infer(fed.feed)
         kept = {name: np.array(array) for name, array in outputs.items()}
         return postprocess(frame, kept, fed.box, self._reading)
 
     def close(self) -> None:
         """Close what was opened; a later call opens it again."""
-        while self._opened:
-            self._opened.popitem()[1].close()
+        self._backends.close()
 
 
 def load(

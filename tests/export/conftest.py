@@ -36,3 +36,11 @@ def engine(checkpoint, tmp_path_factory):
         return export_checkpoint(
             checkpoint, tmp_path_factory.mktemp("engines") / "small", ExportOptions()
         )
+
+
+@pytest.fixture
+def here(tmp_path_factory, monkeypatch):
+    """A folder to work in, the same for all tests: what is made once and kept lands there, and making a variant takes long."""
+    folder = tmp_path_factory.getbasetemp() / "here"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)

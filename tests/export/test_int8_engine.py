@@ -11,7 +11,9 @@ import pytest
 from perception.backends import CPU_BACKENDS, default_precision, open_backend
 from perception.cli.quantize import quantize
 from perception.core.errors import ConfigError, EngineError, OutputError
+from perception.core.labels import ROAD
 from perception.core.manifest import INT8_FILE, load_engine, sha256
+from perception.datasets import Sample
 from perception.export.int8.engine import (
     check_measured_on,
     measure_engine,
@@ -25,8 +27,9 @@ from perception.export.int8.ranges import (
     write_ranges,
 )
 from perception.export.int8.sensitivity import sensitivity
+from perception.export.runner import EMULATED
 from perception.export.variants import evaluation_variant
-from perception.export.verify import EMULATED, verify
+from perception.export.verify import verify
 from perception.runtime.evaluation import frames as frames_module
 
 KEPT = {"heads.detection.predict": "coordinates", "heads.segmentation.classify": "scores"}
@@ -178,9 +181,11 @@ def test_a_variant_follows_its_engine_to_other_ranges(copied, ranges, cache):
     assert ranges_within(evaluation_variant(changed, cache)).ranges == wider
 
 
-def test_verify_reports_int8_and_does_not_judge_it(copied, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    summary = verify(copied, make_frames(), [("onnxruntime", "fp32")])
+def test_verify_reports_the_outputs_of_int8_and_judges_its_figures_on_labels(copied, here):
+    labels = np.full((64, 96), ROAD, np.uint8)
+    labels[:32] = 0
+    samples = [(name, Sample(name, image, labels, None, None)) for name, image in make_frames()]
+    summary = verify(copied, samples, [("onnxruntime", "fp32")])
     rows = [(r["backend"], r["precision"], r["judged"]) for r in summary["results"]]
     assert rows == [
         ("onnxruntime", "fp32", True),
@@ -188,6 +193,9 @@ def test_verify_reports_int8_and_does_not_judge_it(copied, tmp_path, monkeypatch
         (EMULATED, "int8", False),
         *((name, "int8", False) for name in CPU_BACKENDS),
     ]
+    changes = [(r["backend"], r["precision"], r["judged"]) for r in summary["labels"]]
+    rounded = [*((EMULATED, p) for p in ("fp16", "int8")), *((n, "int8") for n in CPU_BACKENDS)]
+    assert changes == [(*runner, True) for runner in rounded]
 
 
 def test_the_table_tells_what_each_convolution_costs(engine, ranges):

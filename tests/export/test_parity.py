@@ -5,6 +5,7 @@ import pytest
 
 from perception.core.errors import EngineError, InputError
 from perception.core.labels import ROAD
+from perception.datasets import Sample
 from perception.export import parity
 from perception.export.parity import Parity, Tolerance, match_boxes
 from perception.export.verify import verify
@@ -114,30 +115,38 @@ def test_a_box_is_matched_once():
     np.testing.assert_array_equal(pairs, [[0, 0]])
 
 
-def make_frames(count=2):
+def make_samples(count=2):
     rng = np.random.default_rng(0)
-    return [(f"frame{i}", rng.integers(0, 256, (64, 90, 3), np.uint8)) for i in range(count)]
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty folder to work in: what is made once and kept lands there."""
-    monkeypatch.chdir(tmp_path)
+    images = rng.integers(0, 256, (count, 64, 90, 3), np.uint8)
+    class_map = np.repeat(np.array([0, ROAD], np.uint8), 32)[:, None].repeat(90, axis=1)
+    return [
+        (f"frame{i}", Sample(f"frame{i}", image, class_map, None, None))
+        for i, image in enumerate(images)
+    ]
 
 
 def test_every_backend_of_the_engine_is_compared_and_the_figures_are_kept(engine, here):
-    summary = verify(engine, make_frames(), [("onnxruntime", "fp32"), ("openvino", "fp32")])
+    summary = verify(engine, make_samples(), [("onnxruntime", "fp32"), ("openvino", "fp32")])
     kept = json.loads((engine.folder / "parity.json").read_text())
     assert kept == json.loads(json.dumps(summary))
     page = (engine.folder / "parity.md").read_text()
     assert "| onnxruntime | fp32 | 2 |" in page
     assert "| tensorrt, emulated | fp16 | 2 |" in page
-    assert "| fp16 | 0.998 | 0.998 | 0.995 | 0.99 | - | 0.01 |" in page
+    assert (
+        "| fp16 | 0.998 | 0.998 | 0.995 | 0.99 | - | 0.01 | -0.1 to +0.1 | -0.5 to +0.5 | - |"
+        in page
+    )
+    limit = "-1 to any gain"
+    assert f"| int8 | - | - | - | - | - | - | {limit} | {limit} | {limit} |" in page
     assert [(r["backend"], r["precision"], r["frames"]) for r in kept["results"]] == [
         ("onnxruntime", "fp32", 2),
         ("openvino", "fp32", 2),
         ("tensorrt, emulated", "fp16", 2),
     ]
+    (labels,) = kept["labels"]  # float32 runners change nothing
+    assert (labels["backend"], labels["precision"]) == ("tensorrt, emulated", "fp16")
+    assert list(labels["figures"]) == ["miou", "road_f1", "road_maxf_image"]
+    assert labels["judged"]
 
 
 def test_an_engine_outside_its_tolerance_fails_and_the_figures_are_kept(engine, here, monkeypatch):
@@ -145,9 +154,10 @@ def test_an_engine_outside_its_tolerance_fails_and_the_figures_are_kept(engine, 
         parity.TOLERANCES, "fp32", Tolerance(1.1, 0.0, 0.0, matched=0.0, box_px=None, score=1.0)
     )
     with pytest.raises(
-        EngineError, match=r"differs from torch: onnxruntime fp32: equal pixels .*at least 1\.1"
+        EngineError,
+        match=r"'small' is outside its tolerances, see .*parity\.md: onnxruntime fp32: equal pixels .*at least 1\.1",
     ):
-        verify(engine, make_frames(1), [("onnxruntime", "fp32")])
+        verify(engine, make_samples(1), [("onnxruntime", "fp32")])
     assert not json.loads((engine.folder / "parity.json").read_text())["results"][0]["ok"]
 
 

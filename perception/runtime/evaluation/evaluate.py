@@ -1,17 +1,15 @@
 """Score a deployed engine on labelled data: every frame goes the way it goes in the loop, but one after the other."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from perception.backends import open_backend
-from perception.backends.base import Backend
+from perception.backends.sized import SizedBackends
 from perception.core.geometry import choose_model_size, parse_size
-from perception.core.manifest import GRAPH_INPUT, Engine
+from perception.core.manifest import Engine, EngineManifest
 from perception.core.types import Frame, UInt8
 from perception.datasets import Dataset
 from perception.metrics.bootstrap import Resampling
@@ -60,33 +58,21 @@ def evaluate(
     resamplings = {name: Resampling(block=found.stretch) for name, found in opened.items()}
     scored: dict[str, Evaluator] = {}
     written: list[str] = []
-    with ExitStack() as stack:
-        progress = stack.enter_context(_progress())
-        runners: dict[tuple[int, int], Backend] = {}
+    with SizedBackends(backend, engine, precision) as backends, _progress() as progress:
 
         def run(image: UInt8) -> GraphResult:
-            frame = Frame(np.ascontiguousarray(image), 0, 0)
-            wanted = fixed or choose_model_size(frame.size_wh, engine.manifest.max_pixels)
-            if wanted not in runners:
-                opening = open_backend(backend, engine, wanted, precision=precision)
-                runners[wanted] = stack.enter_context(opening)
-            fed = preprocess(frame, wanted)
-            return read_outputs(runners[wanted].infer({GRAPH_INPUT: fed.feed}), fed.box)
+            return run_frame(backends, image, fixed)
 
         for name, dataset in opened.items():
-            manifest = engine.manifest
-            evaluator = Evaluator(
-                manifest.map_classes, manifest.box_classes, manifest.score_threshold
-            )
-            scored[name] = evaluator
+            evaluator = scored[name] = build_evaluator(engine.manifest)
             worst = Ranking(pictures.worst if pictures else 0)
             for index in progress.track(frames[name], description=name):
                 sample = dataset[index]
                 score = evaluator.update(sample, run(sample.image))
-                worst.add(index, measure_failure(score, manifest.score_threshold))
+                worst.add(index, measure_failure(score, engine.manifest.score_threshold))
             if pictures is not None:
                 written += _draw(name, dataset, worst, run, pictures)
-        devices = sorted({runner.device for runner in runners.values()})
+        devices = backends.devices()
     summary: dict[str, Any] = {
         "engine": engine.manifest.name,
         "backend": backend,
@@ -105,6 +91,27 @@ def evaluate(
         },
     }
     return summary if pictures is None else {**summary, "pictures": written}
+
+
+def run_frame(
+    backends: SizedBackends, image: UInt8, size_wh: tuple[int, int] | None = None
+) -> GraphResult:
+    """What an engine gives for ``uint8[H, W, 3]``, BGR, in the pixels of the frame.
+
+    Args:
+        backends: the engine, opened.
+        image: the frame.
+        size_wh: of the engine input, px; ``None``: as the frame needs.
+    """
+    frame = Frame(np.ascontiguousarray(image), 0, 0)
+    size_wh = size_wh or choose_model_size(frame.size_wh, backends.engine.manifest.max_pixels)
+    fed = preprocess(frame, size_wh)
+    return read_outputs(backends.infer(fed.feed), fed.box)
+
+
+def build_evaluator(manifest: EngineManifest) -> Evaluator:
+    """For the classes and the score threshold of an engine; nothing is counted yet."""
+    return Evaluator(manifest.map_classes, manifest.box_classes, manifest.score_threshold)
 
 
 def _draw(

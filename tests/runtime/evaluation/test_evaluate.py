@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from perception.backends import sized
 from perception.core.errors import ConfigError
 from perception.core.geometry import fit_letterbox
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES, ROAD
@@ -21,7 +22,7 @@ from perception.runtime.evaluation import evaluate as module
 from perception.runtime.evaluation import frames as frames_module
 from perception.runtime.evaluation.evaluate import evaluate
 from perception.runtime.evaluation.failures import FailurePictures
-from perception.runtime.evaluation.frames import spread_frames
+from perception.runtime.evaluation.frames import SpreadSamples, spread_frames
 from perception.runtime.evaluation.table import figures_table
 
 FRAME_WH = (50, 40)
@@ -76,10 +77,7 @@ class Seeing:
             outputs |= {"class_map_unmasked": class_map, "road_score": score}
         return outputs
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self):
         self.closed = True
 
 
@@ -97,16 +95,16 @@ def engine():
 
 @pytest.fixture
 def world(monkeypatch):
-    """The two ways out of the module: data sets by name and number of frames, backends that are kept for inspection."""
+    """The two ways out of the folder: data sets by name and number of frames, backends that are kept for inspection."""
     sets = {"many": Made(10), "few": Made(3), "blocks": Made(41)}
     made = SimpleNamespace(sets=sets, backends=[], extra=True)
 
-    def open_backend(name, engine, size_wh, *, precision):
+    def open_backend(name, engine, size_wh, *, precision, threads):
         made.backends.append(Seeing(size_wh, made.extra))
         return made.backends[-1]
 
     monkeypatch.setattr(frames_module, "open_dataset", lambda name, _split: made.sets[name])
-    monkeypatch.setattr(module, "open_backend", open_backend)
+    monkeypatch.setattr(sized, "open_backend", open_backend)
     return made
 
 
@@ -225,6 +223,16 @@ def test_frames_are_spread_over_the_sets(world, frames, many, few):
     assert len(set(names)) == len(names)
     assert sum(name.startswith("many:val/") for name in names) == many
     assert sum(name.startswith("few:val/") for name in names) == few
+
+
+def test_pictures_and_samples_are_of_the_same_frames(world):
+    samples = SpreadSamples(BOTH, 5)
+    assert world.sets["many"].loaded == [], "nothing is read before it is asked for"
+    assert len(samples) == 5
+    assert [name for name, _ in samples] == [name for name, _ in spread_frames(BOTH, 5)]
+    assert [name for name, _ in samples] == [
+        f"{name.rsplit('/', 1)[0]}/{sample.name}" for name, sample in samples
+    ]  # again
 
 
 def test_no_frames_to_spread_is_refused(world):

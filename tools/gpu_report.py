@@ -15,7 +15,12 @@ from perception.backends.products import find_product
 
 ROOT = Path(__file__).parents[1]
 PERCEPTION = (sys.executable, "-m", "perception")
-SIZES = ("640x384", "1248x384")
+SIZES = (  # of the input, and of the frame where the plan fits it itself
+    ("640x384", ""),
+    ("1248x384", ""),
+    ("928x544", ""),
+    ("928x544", "1920x1080"),
+)
 PRECISIONS = ("fp16", "int8", "fp32")
 
 Result = dict[str, Any]
@@ -41,7 +46,7 @@ def plan_rows(timed: list[tuple[Result, Result]]) -> list[str]:
         latency = (bench["latency_ms"][key] for key in ("p50", "p99"))
         cells = (
             bench["precision"],
-            bench["size"],
+            f"{bench['frame']} to {bench['size']}" if bench["frame"] else bench["size"],
             f"{built['build_s']:.0f} s",
             f"{built['bytes'] / 1e6:.1f} MB",
             *(f"{value:.2f}" for value in (*latency, *parts)),
@@ -84,9 +89,10 @@ def main(arguments: list[str]) -> int:
     timed: list[tuple[Result, Result]] = []
     loop: Result = {}
     parity = "# Not verified: see what perception verify says\n"
-    for size in SIZES:
+    for size, frame in SIZES:
         for precision in PRECISIONS:
-            chosen = ("--engine", engine, "--precision", precision, "--size", size)
+            chosen: tuple[str, ...] = ("--engine", engine, "--precision", precision, "--size", size)
+            chosen += ("--frame", frame) if frame else ()
             built = perception("build", *chosen, *target)
             timed.append((built, perception("bench", "plan", *chosen)))
             report.write_text(page(engine, timed, loop, parity), encoding="utf-8")

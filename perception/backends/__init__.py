@@ -34,6 +34,7 @@ def open_backend(
     *,
     precision: str = "",
     threads: int | None = None,
+    frame_wh: tuple[int, int] | None = None,
 ) -> Backend:
     """Open an engine for frames of one size.
 
@@ -44,6 +45,8 @@ def open_backend(
         precision: ``"fp32"``, ``"int8"`` where the engine has such a graph, ``"bf16"`` where backend and CPU have it, ``"fp16"`` with
             ``"tensorrt"``; empty: see `default_precision`.
         threads: of the inference; ``None`` is every core that this process may use.
+        frame_wh: width and height of the frames before they are fitted, px: a backend that has the means takes them whole and says so by its
+            `fit`; ``None``: only fitted frames will come.
 
     Raises:
         ConfigError: unknown backend, or it does not have this precision.
@@ -52,5 +55,7 @@ def open_backend(
     if threads is not None and threads < 1:
         raise ConfigError(f"threads: expected at least 1, got {threads}")
     chosen = precision or default_precision(name, engine)
-    backend: Backend = BACKENDS[name](engine, size_wh, precision=chosen, threads=threads)
+    backend: Backend = BACKENDS[name](
+        engine, size_wh, precision=chosen, threads=threads, frame_wh=frame_wh
+    )
     return backend

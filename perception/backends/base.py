@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.backends.cpu import int8_sums_overflow
+from perception.core.geometry import Letterbox
 from perception.core.manifest import GRAPH_INPUT, Engine, TensorSpec
 from perception.core.process import Closing
 
@@ -24,6 +25,7 @@ class Backend(Closing):
         device: what it runs on, for reports.
         precision: ``"fp32"``, ``"fp16"``, ``"bf16"`` or ``"int8"``, what was asked for and is in force.
         inputs, outputs: names, dtypes and shapes, every axis fixed.
+        fit: of whole frames, which it does itself; ``None``: it takes frames that were fitted to `size_wh`.
         device_ms: what a GPU spent on the last frame, by its own clock: ``upload``, ``compute``, ``download``; empty on CPUs.
     """
 
@@ -32,11 +34,14 @@ class Backend(Closing):
     precision: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+    fit: Letterbox | None = None
     device_ms: Mapping[str, float] = MappingProxyType({})
 
     @property
     def size_wh(self) -> tuple[int, int]:
-        """Width and height of the input frame, px."""
+        """Width and height of what the network sees, px; its results are in these."""
+        if self.fit is not None:
+            return self.fit.model_wh
         _, height, width, _ = self.inputs[GRAPH_INPUT].shape
         return width, height
 

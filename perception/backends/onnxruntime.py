@@ -27,6 +27,7 @@ class OnnxRuntimeBackend(Backend):
         size_wh: width and height of the input, px.
         precision: of `precisions`.
         threads: of the inference; ``None`` is every core.
+        frame_wh: of no meaning here.
 
     Attributes:
         provider: what ONNX Runtime computes on, by its own name.
@@ -44,6 +45,7 @@ class OnnxRuntimeBackend(Backend):
         *,
         precision: str = "fp32",
         threads: int | None = None,
+        frame_wh: tuple[int, int] | None = None,  # noqa: ARG002 (of every backend)
     ) -> None:
         if precision not in self.precisions:
             raise ConfigError(

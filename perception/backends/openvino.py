@@ -31,6 +31,7 @@ class OpenVinoBackend(Backend):
         size_wh: width and height of the input, px.
         precision: ``"fp32"``, ``"bf16"`` or ``"int8"``.
         threads: of the inference; ``None`` is every core.
+        frame_wh: of no meaning here.
     """
 
     name: ClassVar[str] = "openvino"
@@ -42,6 +43,7 @@ class OpenVinoBackend(Backend):
         *,
         precision: str = "fp32",
         threads: int | None = None,
+        frame_wh: tuple[int, int] | None = None,  # noqa: ARG002 (of every backend)
     ) -> None:
         core = openvino.Core()
         _check_precision(core, precision)

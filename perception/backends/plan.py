@@ -13,6 +13,7 @@ from typing import Any
 
 from perception.core.config import adapter_json, build_config
 from perception.core.errors import ConfigError, EngineError
+from perception.core.geometry import Letterbox
 from perception.core.manifest import GRAPH_INPUT, Engine, TensorSpec, sha256
 
 FORMAT = 1  # of the manifest of a plan; a reader refuses any other
@@ -45,6 +46,7 @@ class PlanManifest:
         box_classes, map_classes, channel_order: as in the engine's manifest.
         layers: what `perception.export.tensorrt.layers` counted.
         parity: how far the graph is from float32, by `perception.export.tensorrt.check`; empty where it was not checked.
+        fit: of whole frames, which the plan does itself; ``None``: it takes frames that were fitted to the size of its input.
         build_s: time of the build, s.
         created: ISO date.
     """
@@ -73,6 +75,7 @@ class PlanManifest:
     build_s: float
     created: str
     parity: Mapping[str, Any] = field(default_factory=dict)
+    fit: Letterbox | None = None
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -91,8 +94,10 @@ class PlanManifest:
                 f"plan of {self.engine!r}: it lacks the input {GRAPH_INPUT!r}; {BUILD}"
             )
 
-    def fits(self, size_wh: tuple[int, int]) -> bool:
-        """Whether it takes one frame of this size."""
+    def fits(self, size_wh: tuple[int, int], frame_wh: tuple[int, int] | None = None) -> bool:
+        """Whether it takes one frame that was fitted to this size, or does that fit itself, of whole frames of `frame_wh`."""
+        if self.fit is not None:
+            return (self.fit.model_wh, self.fit.frame_wh) == (size_wh, frame_wh)
         width, height = size_wh
         fixed = self.inputs[GRAPH_INPUT].shape
         low, _, high = self.profile.get(GRAPH_INPUT, (fixed, fixed, fixed))
@@ -179,14 +184,29 @@ def plan_bytes(plan: Plan) -> bytes:
     return content
 
 
-def find_plan(engine: Engine, size_wh: tuple[int, int], precision: str) -> Plan:
-    """The plan in an engine's folder for one frame of a size: of a product that is installed, with fixed axes, by TensorRT, in this order.
+def find_plan(
+    engine: Engine,
+    size_wh: tuple[int, int],
+    precision: str,
+    frame_wh: tuple[int, int] | None = None,
+) -> Plan:
+    """The plan in an engine's folder for one frame of a size: of a product that is installed, for whole frames, with fixed axes, by TensorRT, in this order.
+
+    Args:
+        engine: checked engine folder.
+        size_wh: of what the network sees, px.
+        precision: of `PRECISIONS`.
+        frame_wh: of whole frames, px; ``None``: frames come fitted.
 
     Raises:
         EngineError: there is none, or it is refused by `load_plan`.
     """
     plans = plans_of(engine, precision)
-    fitting = [path for path, found in plans.items() if found.fits(size_wh) and not found.stripped]
+    fitting = [
+        path
+        for path, found in plans.items()
+        if found.fits(size_wh, frame_wh) and not found.stripped
+    ]
     if not fitting:
         width, height = size_wh
         raise EngineError(
@@ -194,9 +214,9 @@ def find_plan(engine: Engine, size_wh: tuple[int, int], precision: str) -> Plan:
             f"{BUILD} --engine {engine.manifest.name} --precision {precision} --size {width}x{height}"
         )
 
-    def rank(path: Path) -> tuple[bool, bool, int]:
+    def rank(path: Path) -> tuple[bool, bool, bool, int]:
         found = plans[path]
         absent = find_spec(found.product) is None
-        return absent, bool(found.profile), PRODUCTS.index(found.product)
+        return absent, found.fit is None, bool(found.profile), PRODUCTS.index(found.product)
 
     return load_plan(min(fitting, key=rank), engine)

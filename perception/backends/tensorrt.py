@@ -58,6 +58,7 @@ class TensorRTBackend(Backend):
         size_wh: width and height of the input, px.
         precision: ``"fp16"``, ``"fp32"`` or ``"int8"``: there must be a plan for it.
         threads: of no meaning here.
+        frame_wh: width and height of the frames before they are fitted, px: a plan that takes them whole is preferred.
         binding: of CUDA, in `perception.backends.device.DEVICES`; empty: the first that is installed.
 
     Raises:
@@ -75,12 +76,14 @@ class TensorRTBackend(Backend):
         *,
         precision: str = "fp16",
         threads: int | None = None,  # noqa: ARG002 (of every backend)
+        frame_wh: tuple[int, int] | None = None,
         binding: str = "",
     ) -> None:
-        plan = find_plan(engine, size_wh, precision)
+        plan = find_plan(engine, size_wh, precision, frame_wh)
         product = find_product(plan.manifest.product)
         _check_version(plan, product)
         self.precision = precision
+        self.fit = plan.manifest.fit
         self._flying: deque[Slot] = deque()
         self._next = 0
         with ExitStack() as stack:
@@ -137,7 +140,7 @@ class TensorRTBackend(Backend):
             raise EngineError(
                 f"{plan.path}: no execution context: {product.name} {product.version} refuses it: {product.problem()}"
             )
-        width, height = size_wh
+        width, height = self.fit.frame_wh if self.fit is not None else size_wh
         context.set_input_shape(GRAPH_INPUT, (1, height, width, 3))
         found: dict[bool, dict[str, TensorSpec]] = {True: {}, False: {}}
         for index in range(loaded.num_io_tensors):

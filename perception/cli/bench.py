@@ -81,6 +81,9 @@ def bench_plan(
     engine: EngineOption = ENGINE,
     precision: Annotated[str, typer.Option(help="of the plan: fp16, fp32 or int8")] = "fp16",
     size: Annotated[str, typer.Option(help="of the input, WIDTHxHEIGHT")] = "1248x384",
+    frame: Annotated[
+        str, typer.Option(help="of whole frames, which the plan fits to --size itself")
+    ] = "",
     frames: Annotated[int, typer.Option(help="timed, in each of two ways")] = 500,
 ) -> None:
     """A TensorRT plan on this GPU: latency with the GPU's own times, and rate with two frames in flight."""
@@ -90,7 +93,9 @@ def bench_plan(
     from perception.runtime.plan_bench import bench_plan as time_plan
     from perception.runtime.plan_bench import plan_table
 
-    summary = time_plan(load_engine(engine), precision=precision, size=size, frames=frames)
+    summary = time_plan(
+        load_engine(engine), precision=precision, size=size, frame=frame, frames=frames
+    )
     Console(stderr=True).print(plan_table(summary))
     close({"bench": "plan", **summary})
 

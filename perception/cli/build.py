@@ -33,7 +33,16 @@ def build(
         str, typer.Option(help="fp16, fp32, or int8 with ranges in calib/int8/")
     ] = "fp16",
     size: Annotated[
-        str, typer.Option(help="of the input, WIDTHxHEIGHT; empty: for frames of KITTI's shape")
+        str,
+        typer.Option(
+            help="of the input, WIDTHxHEIGHT; empty: for frames of KITTI's shape, or of --frame"
+        ),
+    ] = "",
+    frame: Annotated[
+        str,
+        typer.Option(
+            help="of camera frames, WIDTHxHEIGHT, which the plan takes whole and fits itself; empty: the host fits them"
+        ),
     ] = "",
     max_size: Annotated[
         str, typer.Option(help="largest input: height and width stay free from --size to it")
@@ -111,6 +120,7 @@ def build(
     options = BuildOptions(
         precision=precision,
         size_wh=parse_size(size) if size else None,
+        frame_wh=parse_size(frame, 1) if frame else None,
         max_size_wh=parse_size(max_size) if max_size else None,
         batch=batch,
         max_batch=max_batch,

@@ -58,15 +58,15 @@ def choose_model_size(frame_wh: tuple[int, int], max_pixels: int) -> tuple[int, 
     return width, height
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """Read ``"WxH"``; raise `ConfigError` unless both are positive multiples of 32."""
+def parse_size(text: str, multiple: int = SIZE_MULTIPLE) -> tuple[int, int]:
+    """Read ``"WxH"``; raise `ConfigError` unless both are positive multiples of `multiple`."""
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(p.isdecimal() for p in parts):
         raise ConfigError(f"size {text!r}: expected WIDTHxHEIGHT, for example 1248x384")
     width, height = int(parts[0]), int(parts[1])
-    if min(width, height) < SIZE_MULTIPLE or width % SIZE_MULTIPLE or height % SIZE_MULTIPLE:
-        up = "x".join(str(SIZE_MULTIPLE * max(1, ceil(n / SIZE_MULTIPLE))) for n in (width, height))
-        raise ConfigError(f"size {text!r}: both must be multiples of {SIZE_MULTIPLE}; try {up}")
+    if min(width, height) < multiple or width % multiple or height % multiple:
+        up = "x".join(str(multiple * max(1, ceil(n / multiple))) for n in (width, height))
+        raise ConfigError(f"size {text!r}: both must be multiples of {multiple}; try {up}")
     return width, height
 
 

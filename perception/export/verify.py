@@ -78,7 +78,8 @@ def _rounding(engine: Engine) -> list[tuple[str, str]]:
         runners += [(name, "int8") for name in CPU_BACKENDS if name not in unfit]
         for name in sorted(unfit):
             logger.warning("%s int8 is not compared: this CPU has no VNNI", name)
-    precisions = sorted({manifest.precision for manifest in plans_of(engine).values()})
+    plans = [plan for plan in plans_of(engine).values() if plan.fit is None]  # see `check_typed`
+    precisions = sorted({plan.precision for plan in plans})
     if precisions and (problem := _no_gpu()):
         logger.warning("the plans beside %s are not compared: %s", engine.manifest.name, problem)
     elif precisions:

@@ -195,13 +195,14 @@ def _about(engine: Engine, backend: Backend) -> dict[str, Any]:
         "precision": backend.precision,
         "device": backend.device,
         "size_wh": list(backend.size_wh),
+        "fit_on_device": backend.fit is not None,
     }
 
 
 def _feeds(source: Source, backend: Backend, limit: int) -> list[UInt8]:
     feeds = []
     for frame in source:
-        feeds.append(preprocess(frame, backend.size_wh).feed)
+        feeds.append(preprocess(frame, backend.size_wh, backend.fit).feed)
         if len(feeds) == limit:
             break
     return feeds

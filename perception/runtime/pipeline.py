@@ -168,7 +168,7 @@ class Pipeline:
     # --- the steps -------------------------------------------------------------------------------------------------
 
     def _preprocess(self, job: Job) -> None:
-        job.fed = preprocess(job.frame, self._backend.size_wh)
+        job.fed = preprocess(job.frame, self._backend.size_wh, self._backend.fit)
 
     def _infer(self, job: Job) -> None:
         assert job.fed is not None  # noqa: S101 (the order of the steps is ours)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from perception.backends.plan import BUILD
 from perception.backends.tensorrt import SLOTS, TensorRTBackend
-from perception.core.errors import ConfigError
+from perception.core.errors import ConfigError, EngineError
 from perception.core.geometry import parse_size
 from perception.core.manifest import GRAPH_INPUT, Engine
 from perception.core.timing import percentiles
@@ -18,14 +19,22 @@ PARTS = ("upload", "compute", "download")
 
 
 def bench_plan(
-    engine: Engine, *, precision: str, size: str, frames: int, warmup: int = 50, binding: str = ""
+    engine: Engine,
+    *,
+    precision: str,
+    size: str,
+    frame: str = "",
+    frames: int,
+    warmup: int = 50,
+    binding: str = "",
 ) -> dict[str, Any]:
     """Time a plan on random frames.
 
     Args:
         engine: with a plan of this precision for this size.
         precision: of the plan.
-        size: of the input, ``WIDTHxHEIGHT``.
+        size: of what the network sees, ``WIDTHxHEIGHT``.
+        frame: of whole frames, which the plan fits itself, ``WIDTHxHEIGHT``; empty: it takes fitted ones.
         frames: timed, in each of the two ways.
         warmup: frames before, which are not timed.
         binding: of CUDA; empty: the first that is installed.
@@ -41,10 +50,18 @@ def bench_plan(
     if frames < 1:
         raise ConfigError(f"frames: expected at least 1, got {frames}")
     size_wh = parse_size(size)
+    frame_wh = parse_size(frame, 1) if frame else None
     rng = np.random.default_rng(0)
-    shape = (1, size_wh[1], size_wh[0], 3)
-    feeds = [{GRAPH_INPUT: rng.integers(0, 256, shape, np.uint8)} for _ in range(4)]
-    with TensorRTBackend(engine, size_wh, precision=precision, binding=binding) as runner:
+    with TensorRTBackend(
+        engine, size_wh, precision=precision, frame_wh=frame_wh, binding=binding
+    ) as runner:
+        if frame and runner.fit is None:
+            raise EngineError(
+                f"{engine.folder}: no {precision} plan that fits {frame} to {size}; "
+                f"{BUILD} --engine {engine.manifest.name} --precision {precision} --size {size} --frame {frame}"
+            )
+        shape = runner.inputs[GRAPH_INPUT].shape
+        feeds = [{GRAPH_INPUT: rng.integers(0, 256, shape, np.uint8)} for _ in range(4)]
         for index in range(warmup):
             runner.infer(feeds[index % len(feeds)])
         spent_ns: list[int] = []
@@ -70,6 +87,7 @@ def bench_plan(
         "engine": engine.manifest.name,
         "precision": precision,
         "size": size,
+        "frame": frame,
         "device": device,
         "latency_ms": asdict(percentiles(spent_ns)),
         "device_ms": {part: asdict(percentiles(device_ns[part])) for part in PARTS},

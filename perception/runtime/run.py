@@ -101,6 +101,7 @@ def run(config: RunConfig) -> dict[str, Any]:
             "engine": engine.manifest.name,
             "source": source.name,
             "size_wh": list(backend.size_wh),
+            "fit_on_device": backend.fit is not None,
             "live": source.live,
             "source_events": dict(source.events),
             "interrupted": pipeline.interrupted,
@@ -120,10 +121,15 @@ def open_for(source: Source, engine: Engine, config: RunConfig) -> Backend:
         else choose_model_size(source.size_wh, manifest.max_pixels)
     )
     backend = open_backend(
-        config.backend, engine, size_wh, precision=config.precision, threads=config.threads
+        config.backend,
+        engine,
+        size_wh,
+        precision=config.precision,
+        threads=config.threads,
+        frame_wh=source.size_wh,
     )
     try:
-        backend.infer({GRAPH_INPUT: np.zeros((1, size_wh[1], size_wh[0], 3), np.uint8)})
+        backend.infer({GRAPH_INPUT: np.zeros(backend.inputs[GRAPH_INPUT].shape, np.uint8)})
     except BaseException:
         backend.close()
         raise

@@ -15,6 +15,7 @@ from perception.backends.plan import (
     plan_manifest_text,
 )
 from perception.core.errors import EngineError
+from perception.core.geometry import Letterbox
 from perception.core.manifest import TensorSpec
 
 CONTENT = bytes(range(256)) * 4
@@ -134,6 +135,44 @@ def test_the_plan_for_a_size_is_found(make_engine, manifest, size_wh, name):
         find_plan(engine, (224, 96), "fp16")
     with pytest.raises(EngineError, match=r"no int8 plan for 160x96; found \[\]"):
         find_plan(engine, (160, 96), "int8")
+
+
+@pytest.mark.parametrize(
+    ("frame_wh", "name"),
+    [
+        pytest.param((320, 181), "fp16-320x181-fit160x96.engine", id="whole"),
+        pytest.param((320, 180), "fp16-160x96.engine", id="of another size"),
+        pytest.param(None, "fp16-160x96.engine", id="fitted"),
+    ],
+)
+def test_the_plan_for_whole_frames_is_taken_for_frames_of_its_size_alone(
+    make_engine, manifest, frame_wh, name
+):
+    engine = make_engine()
+    fitted = replace(manifest, onnx_sha256=engine.manifest.onnx_sha256)
+    whole = replace(
+        fitted,
+        inputs={"frame": TensorSpec("uint8", (1, 181, 320, 3))},
+        fit=Letterbox((320, 181), (160, 90), (160, 96)),
+    )
+    for path, found in (
+        ("fp16-160x96.engine", fitted),
+        ("fp16-320x181-fit160x96.engine", whole),
+    ):
+        (engine.folder / path).write_bytes(CONTENT)
+        manifest_path(engine.folder / path).write_text(plan_manifest_text(found))
+    assert find_plan(engine, (160, 96), "fp16", frame_wh).path.name == name
+    for size_wh in ((320, 181), (192, 96)):  # of its input, and of another fit
+        with pytest.raises(EngineError, match="no fp16 plan"):
+            find_plan(engine, size_wh, "fp16", frame_wh)
+
+
+def test_a_manifest_from_before_whole_frames_is_read(plan, manifest):
+    beside = manifest_path(plan)
+    table = json.loads(beside.read_text())
+    del table["fit"]
+    beside.write_text(json.dumps(table))
+    assert load_plan(plan).manifest == manifest
 
 
 def test_a_plan_of_any_engine_is_read_where_none_is_named(plan, manifest):

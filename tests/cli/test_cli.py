@@ -143,6 +143,12 @@ def test_a_picture_of_another_size_ends_the_run_and_keeps_what_was_found(
             ["evaluate", "--data", "camvid"], ExitCode.USAGE, "expected SET:SPLIT", id="data"
         ),
         pytest.param(
+            ["build", "--frame", "1920x1080", "--batch", "2"],
+            ExitCode.USAGE,
+            "--frame: a plan that fits frames takes one of one size",
+            id="build",
+        ),
+        pytest.param(
             ["export", "--checkpoint", "a.ckpt", "--name", "a"],
             ExitCode.INPUT,
             "not a checkpoint",

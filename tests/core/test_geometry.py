@@ -124,6 +124,12 @@ def test_a_size_is_read_as_width_and_height(text):
     assert parse_size(text) == (1248, 384)
 
 
+def test_a_frame_may_have_any_size():
+    assert parse_size("1241x1", 1) == (1241, 1)
+    with pytest.raises(ConfigError, match="multiples of 1; try 5x1"):
+        parse_size("5x0", 1)
+
+
 @pytest.mark.parametrize(
     ("text", "way_out"),
     [

@@ -20,7 +20,7 @@ from perception.runtime.run import RunConfig, run
 
 SUMMARY_KEYS = {
     "frames", "warmup", "dropped", "fps", "age_ms", "device_ms", "stages_ms", "cpu_ms", "backend", "precision", "device",
-    "engine", "source", "size_wh", "live", "interrupted",
+    "engine", "source", "size_wh", "fit_on_device", "live", "interrupted",
 }  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def test_a_run_with_a_folder_leaves_results_overlay_and_account(config, tmp_path
     assert (summary["frames"], summary["dropped"], summary["live"]) == (12, 0, False)
     assert summary["age_ms"]["n"] == 10
     assert summary["size_wh"] == [64, 64]
+    assert summary["fit_on_device"] is False
     names = {p.name for p in (tmp_path / "run").iterdir()}
     assert names == {"results.jsonl", "overlay.mp4", "latency.json", "latency.png"}
     assert ids_in(tmp_path / "run" / "results.jsonl") == list(range(12))

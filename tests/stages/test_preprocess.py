@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perception.core.errors import InputError
 from perception.core.geometry import PADDING_VALUE, choose_model_size, fit_letterbox
 from perception.core.types import Frame
 from perception.stages.preprocess import fit_image, preprocess, shrink
@@ -53,6 +54,15 @@ def test_a_padded_feed_is_fresh_each_time_so_that_two_can_be_on_their_way():
     assert not np.shares_memory(*feeds)
 
 
+def test_a_frame_that_the_device_fits_is_not_touched():
+    image = np.zeros((480, 640, 3), np.uint8)
+    box = fit_letterbox((640, 480), (96, 64))
+    fed = preprocess(frame_of(image), (96, 64), box)
+    assert fed.feed.shape == (1, 480, 640, 3)
+    assert np.shares_memory(fed.feed, image)
+    assert fed.box is box
+
+
 @pytest.mark.parametrize(
     ("size_wh", "to_wh"),
     [
@@ -80,3 +90,9 @@ def test_a_class_of_one_channel_keeps_its_axis():
 def test_the_chosen_engine_size_takes_a_small_frame_without_resizing(frame_wh):
     model_wh = choose_model_size(frame_wh, 10**9)
     assert fit_letterbox(frame_wh, model_wh).content_wh == frame_wh
+
+
+def test_a_fit_on_the_device_is_for_frames_of_one_size():
+    box = fit_letterbox((200, 100), (96, 64))
+    with pytest.raises(InputError, match=r"expected 200x100, for .* got 201x100"):
+        preprocess(frame_of(np.zeros((100, 201, 3), np.uint8)), (96, 64), box)

@@ -26,7 +26,7 @@ from perception.export.tensorrt.check import check_typed
 from perception.export.tensorrt.compile import compile_network, parse, write_file
 from perception.export.tensorrt.layers import Layer, list_layers, summarise
 from perception.export.tensorrt.options import BuildOptions, plan_name
-from perception.export.tensorrt.typed import Typed, fix_axes, typed_graph
+from perception.export.tensorrt.typed import Typed, fix_axes, typed_graph, with_fit
 
 # GeForce 30, 40 and 50. For 7.5 TensorRT-RTX 1.7 swells depthwise layers: 342 MB where the others take 9
 RTX_CAPABILITIES = ("8.6", "8.9", "12.0")
@@ -54,7 +54,10 @@ def build_plan(engine: Engine, folder: Path, options: BuildOptions) -> Built:
         options = replace(options, capabilities=RTX_CAPABILITIES)
     gpu, capability = _gpu_at_hand() if product.needs_gpu else ("", "")
     low, high = options.shapes(engine.manifest.max_pixels)
+    fit = options.fit(engine.manifest.max_pixels)
     typed = typed_graph(engine, options.precision)
+    if fit is not None:
+        typed = with_fit(typed, fit)
     shape = tuple(a if a == b else -1 for a, b in zip(low, high, strict=True))
     parity = check_typed(engine, typed, options.check_frames)
     model = fix_axes(typed.model, shape)
@@ -93,10 +96,11 @@ def build_plan(engine: Engine, folder: Path, options: BuildOptions) -> Built:
         channel_order=engine.manifest.channel_order,
         layers=summarise(layers),
         parity=parity,
+        fit=fit,
         build_s=round(time.monotonic() - start, 2),
         created=datetime.now(UTC).date().isoformat(),
     )
-    path = folder / plan_name(options, low, high, product.name)
+    path = folder / plan_name(options, low, high, product.name, fit)
     _write(path, content, manifest)
     if options.timing_cache is not None:
         write_file(options.timing_cache, compiled.timing_cache)

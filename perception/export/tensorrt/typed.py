@@ -1,7 +1,7 @@
 """The typed graph of an engine for each precision: what a plan is compiled from. It needs ONNX, not torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 from onnx import ModelProto, TensorProto
@@ -9,10 +9,12 @@ from onnx.helper import make_node
 
 from perception.backends.plan import PRECISIONS
 from perception.core.errors import ConfigError
+from perception.core.geometry import Letterbox
 from perception.core.manifest import FREE_AXES, GRAPH_INPUT, Engine
 from perception.export.int8.engine import ranges_within
 from perception.export.int8.graph import TENSORRT, chosen_nodes, insert_qdq
 from perception.export.network import prepare
+from perception.export.tensorrt.fit import WHY_FLOAT, add_fit
 from perception.export.tensorrt.half import FLOAT, HALF_PARTS, PARTS, half_model
 
 HALF_SCALES_OPSET = 19  # from which on Q/DQ scales may be half; TensorRT 10.3 reads up to 20
@@ -26,11 +28,13 @@ class Typed:
         model: every axis free that was free before.
         precision: of `PRECISIONS`.
         islands: part of the graph that is float32 though the precision is lower -> why.
+        fit: of whole frames, which it does itself; ``None``: it takes fitted ones.
     """
 
     model: ModelProto
     precision: str
     islands: Mapping[str, str]
+    fit: Letterbox | None = None
 
 
 def typed_graph(engine: Engine, precision: str) -> Typed:
@@ -75,6 +79,12 @@ def _bytes_from_floats(model: ModelProto) -> ModelProto:
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     return model
+
+
+def with_fit(typed: Typed, fit: Letterbox) -> Typed:
+    """The typed graph behind the fit of whole frames, which is float32 in every precision."""
+    islands = typed.islands if typed.precision == "fp32" else {"fit": WHY_FLOAT, **typed.islands}
+    return replace(typed, model=add_fit(typed.model, fit), islands=islands, fit=fit)
 
 
 def fix_axes(model: ModelProto, shape: tuple[int, ...]) -> ModelProto:

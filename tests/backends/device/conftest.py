@@ -18,10 +18,13 @@ import pytest
 
 from perception.backends.device import DEVICES
 from perception.backends.plan import PlanManifest, manifest_path, plan_manifest_text
+from perception.core.geometry import fit_letterbox
 from perception.core.manifest import DEFAULT_ENGINE, TensorSpec, load_engine
+from perception.export.tensorrt.fit import add_fit
 from tests.backends.device import fake_tensorrt
 
 SIZE = (160, 96)
+FIT = fit_letterbox((1920, 1080), SIZE)
 HOW = "run these tests with: make test-double (or, on a GPU: pytest -m gpu)"
 
 
@@ -83,9 +86,13 @@ def graph_bytes():
 
 
 @pytest.fixture(scope="session")
-def expected(graph_bytes):
-    """What ONNX Runtime gives for a frame."""
-    session = onnxruntime.InferenceSession(graph_bytes, providers=["CPUExecutionProvider"])
+def whole_bytes(graph_bytes):
+    """The same graph behind the fit of whole frames."""
+    return add_fit(onnx.load_from_string(graph_bytes), FIT).SerializeToString()
+
+
+def run_by_onnxruntime(graph):
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_outputs()]
 
     def run(frame):
@@ -94,15 +101,30 @@ def expected(graph_bytes):
     return run
 
 
-@pytest.fixture
-def make_plan(product, graph_bytes, tmp_path):
-    """Make an engine folder with a plan for the stand-in; keywords change its manifest, `content` its file."""
+@pytest.fixture(scope="session")
+def expected(graph_bytes):
+    """What ONNX Runtime gives for a frame."""
+    return run_by_onnxruntime(graph_bytes)
 
-    def make(content=graph_bytes, **changes):
+
+@pytest.fixture(scope="session")
+def expected_of_whole(whole_bytes):
+    """What it gives for a whole frame."""
+    return run_by_onnxruntime(whole_bytes)
+
+
+@pytest.fixture
+def make_plan(product, graph_bytes, whole_bytes, tmp_path):
+    """Make an engine folder with a plan for the stand-in; keywords change its manifest, `content` its file. With `fit` it takes whole frames."""
+
+    def make(content=None, fit=None, **changes):
+        if content is None:
+            content = graph_bytes if fit is None else whole_bytes
         shipped = load_engine(DEFAULT_ENGINE)
         folder = tmp_path / "engine"
         shutil.copytree(shipped.folder, folder, dirs_exist_ok=True)
         width, height = SIZE
+        whole_width, whole_height = SIZE if fit is None else fit.frame_wh
         fields = {
             "engine": shipped.manifest.name,
             "onnx_sha256": shipped.manifest.onnx_sha256,
@@ -118,7 +140,7 @@ def make_plan(product, graph_bytes, tmp_path):
             "stripped": False,
             "precision": "fp16",
             "islands": {},
-            "inputs": {"frame": TensorSpec("uint8", (1, height, width, 3))},
+            "inputs": {"frame": TensorSpec("uint8", (1, whole_height, whole_width, 3))},
             "outputs": {
                 "boxes_xyxy": TensorSpec("float32", (1, 100, 4)),
                 "scores": TensorSpec("float32", (1, 100)),
@@ -132,8 +154,9 @@ def make_plan(product, graph_bytes, tmp_path):
             "layers": {},
             "build_s": 0.0,
             "created": "2026-01-01",
+            "fit": fit,
         }
-        path = folder / f"fp16-{width}x{height}.engine"
+        path = folder / f"fp16-{whole_width}x{whole_height}.engine"
         path.write_bytes(content)
         manifest_path(path).write_text(plan_manifest_text(PlanManifest(**{**fields, **changes})))
         return load_engine(folder)

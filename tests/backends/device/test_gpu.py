@@ -17,7 +17,7 @@ from perception.export.tensorrt.check import drive_feeds
 from perception.export.tensorrt.options import BuildOptions
 from perception.runtime.plan_bench import bench_plan
 from perception.stages.preprocess import fit_image
-from tests.backends.device.conftest import SIZE
+from tests.backends.device.conftest import FIT, SIZE
 from tests.process import resident_bytes
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]  # each builds a plan
@@ -30,11 +30,13 @@ MIB = 1 << 20
 def build(tmp_path):
     """Build a plan of the shipped model for this GPU, in a copy of its folder."""
 
-    def make(precision, size_wh=SIZE):
+    def make(precision, **changes):
         copy = load_engine(shutil.copytree(load_engine(DEFAULT_ENGINE).folder, tmp_path / "engine"))
         with open_device() as device:
             capabilities = () if find_product().needs_gpu else (device.capability,)
-        options = BuildOptions(precision=precision, size_wh=size_wh, capabilities=capabilities)
+        options = BuildOptions(
+            precision=precision, size_wh=SIZE, capabilities=capabilities, **changes
+        )
         build_plan(copy, copy.folder, options)
         return copy
 
@@ -53,6 +55,18 @@ def test_a_plan_gives_what_float32_gives(build, expected, precision):
         for index, feed in enumerate(feeds):
             parity.add(str(index), expected(feed), runner.infer({"frame": feed}), NO_THRESHOLD)
     assert parity.boxes > 20
+    assert parity.road_either > 1000
+    assert parity.violations() == []
+
+
+def test_a_plan_fits_whole_frames_as_its_graph_says(build, expected_of_whole):
+    engine = build("fp16", frame_wh=FIT.frame_wh)
+    parity = Parity("tensorrt", "fp16")
+    with TensorRTBackend(engine, SIZE, frame_wh=FIT.frame_wh) as runner:
+        assert runner.fit == FIT
+        for index, feed in enumerate(drive_feeds(engine, 20, FIT)):
+            got = runner.infer({"frame": feed})
+            parity.add(str(index), expected_of_whole(feed), got, NO_THRESHOLD)
     assert parity.road_either > 1000
     assert parity.violations() == []
 

@@ -3,6 +3,7 @@
 import shutil
 import threading
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,7 +18,9 @@ from perception.core.manifest import TensorSpec
 from perception.runtime.account import report_table
 from perception.runtime.pipeline import Pipeline
 from perception.runtime.plan_bench import bench_plan, plan_table
-from tests.backends.device.conftest import SIZE
+from perception.runtime.run import RunConfig, open_for
+from perception.sources import DEMO, open_source
+from tests.backends.device.conftest import FIT, SIZE
 from tests.backends.device.fake_tensorrt import LEAN, IExecutionContext
 from tests.runtime.loop import FakeSource
 
@@ -253,6 +256,70 @@ def test_the_benchmark_times_a_plan_in_two_ways(make_plan, frames):
     assert summary["fps"] > 0
     assert summary["fps_single"] > 0
     assert plan_table(summary).row_count == 4
+
+
+@pytest.fixture
+def make_pictures(tmp_path):
+    """A folder with two frames of the shipped drive, enlarged."""
+
+    def make(size_wh):
+        folder = tmp_path / "x".join(map(str, size_wh))
+        folder.mkdir()
+        with open_source(DEMO) as source:
+            for index, frame in zip(range(2), source, strict=False):
+                picture = cv2.resize(frame.image, size_wh, interpolation=cv2.INTER_CUBIC)
+                cv2.imwrite(str(folder / f"{index}.png"), picture)
+        return folder
+
+    return make
+
+
+def scenes_of(folder, engine):
+    """What fitted the frames, and what was seen in them."""
+    config = RunConfig(source=str(folder), backend="tensorrt", size="x".join(map(str, SIZE)))
+    with open_source(config.source) as source, open_for(source, engine, config) as runner:
+        assert runner.size_wh == SIZE
+        return runner.fit, list(Pipeline(source, runner, engine.manifest).scenes())
+
+
+def test_whole_frames_give_the_scenes_of_fitted_ones(make_plan, make_pictures):
+    folder = make_pictures(FIT.frame_wh)
+    by_host, wanted = scenes_of(folder, make_plan())
+    by_device, got = scenes_of(folder, make_plan(fit=FIT))  # beside the other, and preferred
+    assert (by_host, by_device) == (None, FIT)
+    assert len(wanted) == len(got) == 2
+    for one, other in zip(wanted, got, strict=True):
+        assert (one.class_map == other.class_map).mean() > 0.99
+        assert len(one.detections) == len(other.detections)
+        np.testing.assert_allclose(
+            one.detections.boxes_xyxy, other.detections.boxes_xyxy, atol=12
+        )  # a px of the network
+        np.testing.assert_allclose(one.detections.scores, other.detections.scores, atol=0.02)
+
+
+def test_whole_frames_reach_the_graph_as_they_are(make_plan, binding, expected_of_whole):
+    width, height = FIT.frame_wh
+    frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    with TensorRTBackend(
+        make_plan(fit=FIT), SIZE, frame_wh=FIT.frame_wh, binding=binding
+    ) as runner:
+        check_equal(runner.infer({"frame": frame}), expected_of_whole(frame))
+        with pytest.raises(ValueError, match=r"expected uint8\[1, 1080, 1920, 3\]"):
+            runner.infer({"frame": np.zeros((1, SIZE[1], SIZE[0], 3), np.uint8)})
+
+
+def test_frames_of_another_size_are_fitted_by_the_host(make_plan, make_pictures):
+    make_plan(fit=FIT)
+    by, scenes = scenes_of(make_pictures((960, 540)), make_plan())
+    assert by is None
+    assert {scene.class_map.shape for scene in scenes} == {(540, 960)}
+
+
+def test_the_benchmark_of_whole_frames_does_not_time_another_plan(make_plan):
+    asked = {"precision": "fp16", "size": "160x96", "frame": "1920x1080", "frames": 1, "warmup": 0}
+    with pytest.raises(EngineError, match=r"no fp16 plan that fits 1920x1080 .*--frame 1920x1080"):
+        bench_plan(make_plan(), **asked)
+    assert bench_plan(make_plan(fit=FIT), **asked)["frame"] == "1920x1080"
 
 
 def test_it_is_a_backend_like_the_others(make_plan, make_frames):

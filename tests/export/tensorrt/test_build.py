@@ -15,11 +15,13 @@ from onnx import TensorProto
 
 from perception.backends.plan import load_plan, manifest_path
 from perception.core.errors import ConfigError, EngineError, OutputError
+from perception.core.geometry import Letterbox, choose_model_size
 from perception.core.manifest import load_engine
 from perception.export import parity
 from perception.export.int8.engine import measure_engine, write_int8
 from perception.export.onnx import ExportOptions, export_network
 from perception.export.parity import Tolerance
+from perception.export.tensorrt import fit
 from perception.export.tensorrt.build import build_plan, write_layers
 from perception.export.tensorrt.options import BuildOptions
 from perception.export.tensorrt.typed import typed_graph
@@ -126,6 +128,41 @@ def test_free_axes_get_a_profile(engine, tmp_path):
     assert manifest.profile == {"frame": ((1, 96, 160, 3), (2, 128, 192, 3), (2, 128, 192, 3))}
 
 
+WHOLE = {"frame_wh": (333, 181), "check_frames": 1}
+LENIENT = Tolerance(0.0, 0.0, 0.0, matched=0.0, box_px=None, score=1.0)
+
+
+def test_whole_frames_are_fitted_in_the_plan(engine, tmp_path, monkeypatch):
+    monkeypatch.setitem(parity.TOLERANCES, "fp16", LENIENT)
+    built = build_plan(engine, tmp_path, options(**WHOLE))
+    manifest = built.plan.manifest
+    assert built.plan.path.name == "fp16-333x181-fit160x96-rtx.engine"
+    assert manifest.inputs["frame"].shape == (1, 181, 333, 3)
+    assert manifest.outputs["class_map"].shape == (1, 96, 160)
+    assert manifest.fit == Letterbox((333, 181), (160, 87), (160, 96))
+    assert set(manifest.islands) == {"fit", "frame", "boxes", "mask"}
+    assert manifest.parity["fit_within_1"] > 0.999
+    assert 0.7 < manifest.parity["fit_equal"] < 1
+    assert manifest.parity["equal_pixels"] > 0.9
+    assert load_plan(built.plan.path, engine) == built.plan
+
+
+def test_a_fit_that_is_not_the_host_s_is_not_built(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "INTERPOLATED", 2.0)
+    with pytest.raises(
+        EngineError, match=r"fit of 333x181: 0\.\d+ of the values .*without --frame"
+    ):
+        build_plan(engine, tmp_path, options(**WHOLE))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_size_of_the_network_is_that_which_the_loop_chooses_for_the_frames():
+    chosen = BuildOptions(frame_wh=(1920, 1080))
+    assert chosen.fit(480_000).model_wh == choose_model_size((1920, 1080), 480_000)
+    assert chosen.shapes(480_000) == ((1, 1080, 1920, 3),) * 2
+    assert BuildOptions().fit(480_000) is None
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -150,6 +187,9 @@ def test_what_the_product_lacks_is_an_error(engine, tmp_path, changes, words):
         pytest.param({"level": 9}, "expected 0 to 5", id="level"),
         pytest.param({"size_wh": None, "max_size_wh": (64, 64)}, "--max-size needs --size", id="max"),
         pytest.param({"check_frames": -1}, "--check -1", id="check"),
+        pytest.param({"frame_wh": (333, 181), "max_size_wh": (192, 128)}, "leave out --max-size", id="whole frames of many sizes"),
+        pytest.param({"frame_wh": (333, 181), "batch": 2}, "leave out .*--batch", id="whole frames in a batch"),
+        pytest.param({"frame_wh": (333, 181), "max_batch": 2}, "leave out .*--max-batch", id="whole frames in free batches"),
     ],
 )  # fmt: skip
 def test_contradictory_options_are_refused(changes, words):
@@ -175,8 +215,7 @@ def test_a_typed_graph_that_is_off_is_not_built(engine, tmp_path, monkeypatch):
 
 
 def test_the_figures_of_the_check_stand_in_the_manifest(engine, tmp_path, monkeypatch):
-    lenient = Tolerance(0.0, 0.0, 0.0, matched=0.0, box_px=None, score=1.0)
-    monkeypatch.setitem(parity.TOLERANCES, "fp16", lenient)
+    monkeypatch.setitem(parity.TOLERANCES, "fp16", LENIENT)
     kept = build_plan(engine, tmp_path, options(check_frames=2)).plan.manifest.parity
     assert kept["frames"] == 2
     assert 0 < kept["equal_pixels"] <= 1

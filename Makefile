@@ -44,7 +44,7 @@ GCC_NOTE := tests marked bindings and double: LEFT OUT, no g++ on this machine (
 endif
 
 # an RTSP camera for the tests: the server of GStreamer, which is no Python package
-ifneq ($(shell /usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null && echo yes),)
+ifneq ($(shell /usr/bin/python3 -c 'import gi; gi.require_version("Gst", "1.0"); gi.require_version("GstRtspServer", "1.0"); from gi.repository import Gst; Gst.init(None); assert all(map(Gst.ElementFactory.find, ("x264enc", "rtph264pay")))' 2>/dev/null && echo yes),)
 GST_NOTE := tests marked gstreamer: run
 else
 MARKERS += and not gstreamer

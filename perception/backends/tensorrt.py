@@ -164,14 +164,14 @@ class TensorRTBackend(Backend):
         able = getattr(self._context, "is_stream_capturable", None)
         if not run.captures or (able is not None and not able(run.handle)):
             return
+        # the first time, TensorRT also prepares what cannot be recorded
+        for slot in self._slots:
+            self._execute(slot)
+        run.synchronize()
         try:
             for slot in self._slots:
-                self._execute(
-                    slot
-                )  # the first time, TensorRT also prepares: that cannot be recorded
-                run.synchronize()
                 slot.graph = held.enter_context(run.capture(partial(self._execute, slot)))
-        except DeviceError as error:
+        except (DeviceError, RunError) as error:
             logger.warning("%s: computing without a CUDA graph: %s", self.device, error)
             for slot in self._slots:
                 slot.graph = None

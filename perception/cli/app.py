@@ -88,17 +88,19 @@ def run(
             help="keep the newest frame, a recording at its own rate; or lose none; default: as the source is",
         ),
     ] = None,
-    transport: Annotated[str, typer.Option(help="of RTSP: tcp, or udp")] = "tcp",
+    transport: Annotated[
+        str | None, typer.Option(help="of RTSP: tcp, or udp; default: tcp")
+    ] = None,
     follow: Annotated[
         bool,
         typer.Option("--follow", help="the file is still being written: wait for more at its end"),
     ] = False,
     patience: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="seconds in which a lost camera or stream may come back; 0: its loss is the end"
+            help="seconds in which a lost camera or stream may come back; 0: its loss is the end; default: 30"
         ),
-    ] = 30.0,
+    ] = None,
     fps: Annotated[
         float | None, typer.Option(help="with --live, play a recording at this rate")
     ] = None,
@@ -106,7 +108,7 @@ def run(
     trace: Annotated[
         Path | None,
         typer.Option(
-            help="JSON file of every stage of every frame, for chrome://tracing or Perfetto"
+            help="JSON file of every stage of every finished frame, for chrome://tracing or Perfetto"
         ),
     ] = None,
     metrics: Annotated[
@@ -123,7 +125,8 @@ def run(
     from perception.sources import LiveOptions
     from perception.sources.video import StreamOptions
 
-    stream = StreamOptions(transport=transport, follow=follow)
+    stream = StreamOptions(follow=follow, **({"transport": transport} if transport else {}))
+    patient = {} if patience is None else {"patience_s": patience}
     summary = run_loop(
         RunConfig(
             source=source,
@@ -134,7 +137,7 @@ def run(
             sinks=tuple(sink or ()),
             live=live,
             fps=fps,
-            options=LiveOptions(stream=stream, patience_s=patience),
+            options=LiveOptions(stream=stream, **patient),
             trace=trace,
             metrics=metrics,
             limit=limit,

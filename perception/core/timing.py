@@ -42,7 +42,7 @@ class FrameTiming:
         stages_ns: stage -> wall time, in the order of the loop.
         cpu_ns: stage -> CPU time of the stage's own thread; threads that it starts inside libraries are not in it.
         device_ns: what a GPU spent on the frame, by its own clock: ``upload``, ``compute``, ``download``; a part of the stage ``infer``.
-        began_ns: stage -> `time.monotonic_ns` at its start.
+        began_ns: stage -> `time.monotonic_ns` at its start; for observers, reports do not keep it.
     """
 
     frame_id: int

@@ -78,7 +78,10 @@ def _rounding(engine: Engine) -> list[tuple[str, str]]:
         runners += [(name, "int8") for name in CPU_BACKENDS if name not in unfit]
         for name in sorted(unfit):
             logger.warning("%s int8 is not compared: this CPU has no VNNI", name)
-    plans = [plan for plan in plans_of(engine).values() if plan.fit is None]  # see `check_typed`
+    found = plans_of(engine)
+    plans = [plan for plan in found.values() if plan.fit is None]
+    if whole := [path.name for path, plan in found.items() if plan.fit is not None]:
+        logger.warning("plans for whole frames are not compared: %s", ", ".join(whole))
     precisions = sorted({plan.precision for plan in plans})
     if precisions and (problem := _no_gpu()):
         logger.warning("the plans beside %s are not compared: %s", engine.manifest.name, problem)

@@ -14,7 +14,7 @@ from perception.core.process import Closing
 from perception.core.types import Frame, Scene, UInt8
 from perception.runtime.pipeline import Pipeline
 from perception.runtime.run import RunConfig, open_for
-from perception.sources import open_source
+from perception.sources import DEFAULT_OPTIONS, LiveOptions, open_source
 from perception.stages.postprocess import Reading, postprocess
 from perception.stages.preprocess import preprocess
 
@@ -75,6 +75,7 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
     precision: str = "",
     size: str = "",
     live: bool | None = None,
+    options: LiveOptions = DEFAULT_OPTIONS,
     limit: int | None = None,
     threads: int | None = None,
 ) -> Iterator[Scene]:
@@ -90,6 +91,7 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
         precision: ``"fp32"``, ``"int8"`` or ``"bf16"``, where engine and backend have it; empty: what the engine's manifest names.
         size: of the engine input, as ``WIDTHxHEIGHT``; empty: as the frames need.
         live: play a recording as if it were a camera.
+        options: how a stream is read, and how long a lost camera or stream is waited for.
         limit: number of scenes to give.
         threads: of the inference; ``None`` is every core.
 
@@ -107,7 +109,7 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
     )
     opened = load_engine(engine)
     with (
-        open_source(config.source, live=live) as frames,
+        open_source(config.source, live=live, options=options) as frames,
         open_for(frames, opened, config) as runner,
         Pipeline(frames, runner, opened.manifest, live=live) as pipeline,
     ):

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -133,7 +133,7 @@ class Pipeline:
         last = self._links[-1]
         try:
             while limit is None or self.report.finished < limit:
-                job = last.get(STALL_S)
+                job = last.get(STALL_S + self._source.patience_s)
                 if job is None or job.scene is None:
                     break
                 self._finish(job)
@@ -190,11 +190,11 @@ class Pipeline:
         """The last step, in the caller's thread, and the account of the frame."""
         age_ns = time.monotonic_ns() - job.frame.captured_ns
         self._last.timed(job)
-        spent = (job.stages_ns, job.cpu_ns, job.device_ns, job.began_ns)
+        spent = (job.stages_ns, job.cpu_ns, job.device_ns)
         timing = FrameTiming(job.frame.frame_id, time.monotonic_ns(), age_ns, *spent)
         self.report.add(timing)
         for observer in self._observers:
-            observer.observe(timing, self.report)
+            observer.observe(replace(timing, began_ns=job.began_ns), self.report)
 
     # --- the threads -----------------------------------------------------------------------------------------------
 

@@ -72,23 +72,23 @@ def run(config: RunConfig) -> dict[str, Any]:
             config.source, live=config.live, fps=config.fps, options=config.options
         ) as source,
         open_for(source, engine, config) as backend,
+        ExitStack() as stack,
     ):
         context = SinkContext(
             engine.manifest.box_classes, engine.manifest.map_classes, _rate(source)
         )
+        # what may refuse the user's wishes comes before the sinks, which replace files
+        observers = _observers(config, stack)
         sinks = open_sinks(_sink_specs(config), context)
-        with (
-            ExitStack() as stack,
-            Pipeline(
-                source,
-                backend,
-                engine.manifest,
-                sinks,
-                live=config.live,
-                warmup=config.warmup,
-                observers=_observers(config, stack),
-            ) as pipeline,
-        ):
+        with Pipeline(
+            source,
+            backend,
+            engine.manifest,
+            sinks,
+            live=config.live,
+            warmup=config.warmup,
+            observers=observers,
+        ) as pipeline:
             progress = ProgressLine(source.length if config.limit is None else config.limit)
             with progress, _interruptible(pipeline):
                 for scene in pipeline.scenes(config.limit):

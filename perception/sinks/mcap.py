@@ -158,7 +158,11 @@ class _File:
         return len(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
+        try:
+            return self._file.seek(offset, whence)
+        except OSError as error:  # a pipe
+            self.failure = self.failure or error
+            return 0
 
     def flush(self) -> None:
         pass

@@ -10,7 +10,7 @@ from perception.sources.camera import SCHEME as CAMERA_SCHEME
 from perception.sources.gstreamer import SCHEME as GSTREAMER_SCHEME
 from perception.sources.paced import PacedSource
 from perception.sources.reconnect import PATIENCE_S, ReconnectingSource
-from perception.sources.video import STREAM_SCHEMES, StreamOptions
+from perception.sources.video import CAMERA_SCHEMES, STREAM_SCHEMES, StreamOptions
 
 SOURCES = Registry(
     "source",
@@ -117,6 +117,13 @@ def open_source(
 
 
 def _open_kind(kind: str, spec: str, options: LiveOptions) -> Source:
+    if options.stream.follow and kind != "video":
+        raise ConfigError(f"--follow is for files that are still being written, got {spec!r}")
+    if options.stream.transport != StreamOptions().transport and not spec.startswith(
+        CAMERA_SCHEMES
+    ):
+        raise ConfigError(f"--transport is for {' and '.join(CAMERA_SCHEMES)}, got {spec!r}")
+
     def open_once() -> Source:
         chosen = (options.stream,) if kind in {"stream", "video"} else ()
         source: Source = SOURCES[kind](spec, *chosen)

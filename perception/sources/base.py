@@ -38,6 +38,8 @@ class Source(Closing):
         fps: nominal frames a second, ``None`` where unknown.
         size_wh: width and height of a frame, px; of a live source, of the last one.
         length: number of frames, ``None`` where unknown or endless.
+        patience_s: how long it may be silent while it is waited for, s.
+        endless: whether its end is a loss, as a camera's is.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Source(Closing):
     fps: float | None
     size_wh: tuple[int, int]
     length: int | None = None
+    patience_s: float = 0.0
+    endless: bool = False
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -52,7 +56,7 @@ class Source(Closing):
 
     @property
     def events(self) -> Mapping[str, int]:
-        """What went wrong so far and how often: ``reconnects``, ``frozen``, ``resized``, ``damaged`` packets; empty where nothing is watched."""
+        """What went wrong so far and how often: ``reconnects``, ``frozen``, ``resized``, ``damaged`` pictures; empty where nothing is watched."""
         return {}
 
     @abstractmethod

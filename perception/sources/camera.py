@@ -30,7 +30,7 @@ class CameraSource(Source):
 
     def __init__(self, spec: str) -> None:
         super().__init__(spec)
-        self.live = True
+        self.live = self.endless = True
         self._camera = self._open(spec.removeprefix(self.scheme))
         ok, image = self._camera.read()
         if not ok or image is None:

@@ -39,7 +39,8 @@ class ReconnectingSource(Source):
         super().__init__(first.name)
         self._current = first
         self._open_again = open_again
-        self._patience_s = patience_s
+        self.patience_s = patience_s
+        self._stamps = _Stamps()
         self._watch = FreezeWatch(self.name)
         self._of_lost: Counter[str] = Counter()  # events of those that were lost
         self._reconnects = self._resized = 0
@@ -64,30 +65,36 @@ class ReconnectingSource(Source):
             reason = "it ended"
             try:
                 for frame in self._current:
+                    stream_s = self._stamps.of(frame)
                     self._watch.look(frame)
                     if frame.size_wh != self.size_wh:
                         self._resized += 1
                         logger.warning("%s: its pictures are %dx%d now", self.name, *frame.size_wh)
-                    yield Picture(frame.image, frame.captured_ns, frame.stream_s, frame.truth)
+                    yield Picture(frame.image, frame.captured_ns, stream_s, frame.truth)
             except InputError as error:
                 reason = str(error)
+            else:
+                if not self._current.endless:
+                    return
             if self._stopping.is_set():
                 return
             self._reopen(reason)
+            self._stamps.begin_anew()
 
     def _reopen(self, reason: str) -> None:
         """Try until it is there again, it is told to stop, or patience is over."""
-        logger.warning("%s: lost: %s; trying again for %g s", self.name, reason, self._patience_s)
-        self._of_lost.update(self._current.events)
+        logger.warning("%s: lost: %s; trying again for %g s", self.name, reason, self.patience_s)
         self._current.close()
         lost_s, pause_s = time.monotonic(), FIRST_PAUSE_S
-        while time.monotonic() - lost_s < self._patience_s and not self._stopping.wait(pause_s):
+        while time.monotonic() - lost_s < self.patience_s and not self._stopping.wait(pause_s):
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             try:
-                self._current = self._open_again()
+                again = self._open_again()
             except InputError as error:
                 logger.info("%s", error)
                 continue
+            self._of_lost.update(self._current.events)
+            self._current = again
             if self._stopping.is_set():  # told so while it was opening: it has not heard of it
                 self._current.stop()
             self._reconnects += 1
@@ -95,7 +102,7 @@ class ReconnectingSource(Source):
             return
         if not self._stopping.is_set():
             raise InputError(
-                f"{self.name}: lost and not back within {self._patience_s:g} s: {reason}; results so far are kept"
+                f"{self.name}: lost and not back within {self.patience_s:g} s: {reason}; results so far are kept"
             )
 
     def stop(self) -> None:
@@ -107,6 +114,32 @@ class ReconnectingSource(Source):
         """Close the source itself too."""
         super().close()
         self._current.close()
+
+
+class _Stamps:
+    """Time stamps of a source that began them anew at each connection: after a loss they go on by the time that passed."""
+
+    def __init__(self) -> None:
+        self._offset_s = 0.0
+        self._last: tuple[float, int] | None = None  # time stamp and capture of the frame before
+        self._anew = False
+
+    def begin_anew(self) -> None:
+        """The next frame is of another connection."""
+        self._anew = True
+
+    def of(self, frame: Frame) -> float | None:
+        """The time stamp of a frame; ``None`` where it has none."""
+        if frame.stream_s is None:
+            return None
+        if self._anew and self._last is not None:
+            last_s, last_ns = self._last
+            passed_s = (frame.captured_ns - last_ns) / 1e9
+            self._offset_s = last_s + passed_s - frame.stream_s
+        self._anew = False
+        stream_s = frame.stream_s + self._offset_s
+        self._last = (stream_s, frame.captured_ns)
+        return stream_s
 
 
 class FreezeWatch:

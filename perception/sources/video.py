@@ -29,7 +29,9 @@ from perception.sources.base import Picture, Source
 logger = logging.getLogger(__name__)
 
 CAMERA_SCHEMES = ("rtsp://", "rtsps://")
-STREAM_SCHEMES = (*CAMERA_SCHEMES, "http://", "https://", "udp://", "rtp://")
+FILE_SCHEMES = ("http://", "https://")  # behind which a file may stand, which ends
+STREAM_SCHEMES = (*CAMERA_SCHEMES, *FILE_SCHEMES, "udp://", "rtp://")
+MJPEG_CAMERA = "mpjpeg"  # FFmpeg's name for JPEGs one after the other over HTTP
 TRANSPORTS = ("tcp", "udp")
 OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 5.0  # a stream that is silent for so long has ended
@@ -42,7 +44,7 @@ class StreamOptions:
 
     Attributes:
         transport: of RTSP, ``"tcp"``, which loses nothing, or ``"udp"``, which never waits for what was lost.
-        follow: a file that is still being written: its end is not the end.
+        follow: a file that is still being written: its end is waited for, for `READ_TIMEOUT_S`.
     """
 
     transport: str = "tcp"
@@ -75,6 +77,10 @@ class VideoSource(Source):
         self._follow = options.follow
         # an address may also lead to a file of known length: then it is a recording
         self.live = options.follow or (self.streaming and self._container.duration is None)
+        multipart = self._container.format.name == MJPEG_CAMERA
+        self.endless = self.streaming and (multipart or not spec.startswith(FILE_SCHEMES))
+        # FFmpeg invents time stamps for JPEGs: 25 pictures a second, however many come
+        self._stamped = not (multipart and self.live)
         self._bad_packets = self._damaged = 0  # in a row, in all
         self._reformatter = VideoReformatter()  # kept: a fresh one costs more than the conversion
         if not self._container.streams.video:
@@ -135,7 +141,8 @@ class VideoSource(Source):
             packets += bool(packet.size)
             for frame in self._frames(packet, count):
                 count += 1
-                yield Picture(self._image(frame, count - 1), captured_ns, frame.time)
+                stream_s = frame.time if self._stamped else None
+                yield Picture(self._image(frame, count - 1), captured_ns, stream_s)
             if self._stopping.is_set():
                 return
         promised = self._stream.frames
@@ -154,7 +161,11 @@ class VideoSource(Source):
                 packet = next(packets, None)
             except (av.FFmpegError, OSError) as error:
                 if self._follow and isinstance(error, av.ExitError):
-                    return  # nobody writes it any more
+                    # nobody writes it any more: what the decoder still holds
+                    flush: Packet[VideoStream] = Packet()  # type: ignore[assignment]  # it gets its stream below
+                    flush.stream = self._stream
+                    yield flush, began_ns
+                    return
                 raise InputError(f"{self.name}: reading stopped: {_reason(error)}") from error
             if packet is None:
                 return
@@ -165,28 +176,28 @@ class VideoSource(Source):
             frames = [f for f in packet.decode() if isinstance(f, VideoFrame)]
         except av.FFmpegError as error:
             if self.live:
-                return self._skip(error)
+                return self._skip(_reason(error))
             raise InputError(
                 f"{self.name}: frame {count} cannot be decoded: {_reason(error)}; the file is damaged, "
                 "results so far are kept"
             ) from error
-        self._bad_packets = 0
         if any(f.is_corrupt for f in frames):
             if self.live:
-                return []
+                return self._skip("a part of the picture is missing")
             raise InputError(
                 f"{self.name}: frame {count} is damaged in the file; results so far are kept"
             )
+        self._bad_packets = 0
         return frames
 
-    def _skip(self, error: av.FFmpegError) -> list[VideoFrame]:
+    def _skip(self, reason: str) -> list[VideoFrame]:
         self._bad_packets += 1
         self._damaged += 1
-        logger.warning("%s: a damaged packet was skipped: %s", self.name, _reason(error))
+        logger.warning("%s: a damaged picture was skipped: %s", self.name, reason)
         if self._bad_packets > MAX_BAD_PACKETS:
             raise InputError(
-                f"{self.name}: {MAX_BAD_PACKETS} packets in a row cannot be decoded: {_reason(error)}"
-            ) from error
+                f"{self.name}: {MAX_BAD_PACKETS} packets in a row cannot be decoded: {reason}"
+            )
         return []
 
     def _image(self, frame: VideoFrame, index: int) -> UInt8:
@@ -200,7 +211,7 @@ class VideoSource(Source):
 
     @property
     def events(self) -> Mapping[str, int]:
-        """How many damaged packets of a stream were skipped."""
+        """How many damaged pictures of a stream were skipped."""
         return {"damaged": self._damaged} if self.live else {}
 
     def close(self) -> None:

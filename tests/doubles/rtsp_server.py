@@ -51,7 +51,8 @@ def main():
     factory = Camera(fps, sys.argv[3] if len(sys.argv) > 3 else "h264")
     factory.connect("media-configure", lambda _factory, media: factory.do_configure(media))
     server.get_mount_points().add_factory("/camera", factory)
-    server.attach(None)
+    if not server.attach(None):
+        sys.exit(f"port {port} is taken")
     sys.stdout.write(f"rtsp://127.0.0.1:{port}/camera\n")
     sys.stdout.flush()
     GLib.MainLoop().run()

@@ -190,6 +190,13 @@ def test_a_source_that_falls_silent_is_an_error_after_the_limit(loop, monkeypatc
     assert sink.closed == 1
 
 
+def test_a_source_that_is_waited_for_may_be_silent_for_longer(loop, monkeypatch):
+    monkeypatch.setattr("perception.runtime.pipeline.STALL_S", 0.1)
+    source = FakeSource(2, interval_s=0.4)
+    source.patience_s = 10.0
+    assert loop(source, sink=FakeSink()).run().finished == 2
+
+
 # --- interruption --------------------------------------------------------------------------------------------------------
 
 

@@ -27,7 +27,7 @@ class MetricsServer(Observer):
 
     Raises:
         ConfigError: the address is none, or ``prometheus_client`` is not installed.
-        RunError: the port is taken.
+        RunError: the port is taken, or the host is not of this machine.
     """
 
     def __init__(self, address: str) -> None:
@@ -53,7 +53,7 @@ class MetricsServer(Observer):
             self._server, self._thread = start_http_server(port, host, registry)
         except OSError as error:
             raise RunError(
-                f"--metrics {address}: cannot be served: {error.strerror or error}; choose another port"
+                f"--metrics {address}: cannot be served: {error.strerror or error}; choose another address"
             ) from error
         self.port: int = self._server.server_port
 

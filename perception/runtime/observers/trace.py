@@ -1,4 +1,4 @@
-"""The stages of every frame as a trace that chrome://tracing and ui.perfetto.dev open.
+"""The stages of every finished frame as a trace that chrome://tracing and ui.perfetto.dev open.
 
 Source:
     Google, "Trace Event Format", https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU: complete events (``X``), counters

@@ -1,5 +1,6 @@
 """The TensorRT runner over a stand-in for TensorRT: memory, order, refusals. What plans compute, only a GPU can show."""
 
+import ctypes
 import shutil
 import threading
 
@@ -152,6 +153,22 @@ def test_a_driver_that_refuses_graphs_is_told_of_and_does_without(
         assert [slot.graph for slot in runner._slots] == [None] * SLOTS
         check_equal(runner.infer({"frame": frame}), expected(frame))
     assert "computing without a CUDA graph: CUDA, by cuda.bindings" in caplog.text
+
+
+def test_a_product_that_cannot_be_recorded_does_without(
+    make_plan, make_frames, expected, caplog, monkeypatch
+):
+    whole = IExecutionContext.execute_async_v3
+
+    def refusing(context, handle):
+        recording = context._double.double_capturing(ctypes.c_void_p(handle))
+        return not recording and whole(context, handle)
+
+    monkeypatch.setattr(IExecutionContext, "execute_async_v3", refusing)
+    frame = make_frames(1)[0]
+    with TensorRTBackend(make_plan(), SIZE, binding="cuda") as runner:
+        check_equal(runner.infer({"frame": frame}), expected(frame))
+    assert "computing without a CUDA graph" in caplog.text
 
 
 def test_a_context_that_cannot_be_recorded_is_not(make_plan, monkeypatch):

@@ -106,7 +106,7 @@ def test_prometheus_gets_counts_and_histograms_of_what_ran():
 def test_a_port_that_is_taken_is_one_clear_error():
     with (
         MetricsServer("0") as server,
-        pytest.raises(RunError, match=r"cannot be served: .*; choose another port"),
+        pytest.raises(RunError, match=r"cannot be served: .*; choose another address"),
     ):
         MetricsServer(str(server.port))
 

@@ -190,7 +190,9 @@ def find_plan(
     precision: str,
     frame_wh: tuple[int, int] | None = None,
 ) -> Plan:
-    """The plan in an engine's folder for one frame of a size: of a product that is installed, for whole frames, with fixed axes, by TensorRT, in this order.
+    """The plan in an engine's folder for one frame of a size.
+
+    Of several, one of a product that is installed, for whole frames, with fixed axes, by TensorRT, in this order.
 
     Args:
         engine: checked engine folder.

@@ -14,10 +14,9 @@ from perception.core.geometry import PADDING_VALUE, Letterbox
 from perception.core.manifest import GRAPH_INPUT
 from perception.stages.preprocess import shrink_sizes
 
-FITTED = (
-    "fit/frame"  # float32[1, H, W, 3], grey levels: what the graph behind it took as uint8 before
-)
-WHY_FLOAT = "half has steps of 1/8 of a grey level from 128 on: 1 to 2 % more pixels would differ from the host's"
+# float32[1, H, W, 3], grey levels: what the graph behind it took as uint8 before
+FITTED = "fit/frame"
+WHY_FLOAT = "half has steps of 1/8 of a grey level from 128 on: 1 to 2 % more values would differ from the host's"
 # Added before the fraction is cut off. OpenCV interpolates uint8 in fixed point and cuts off below quarters of a level, so it is 1/8 low on
 # average; a picture of exactly twice the size it averages. Measured on noise at 250 pairs of sizes, up to 8 times too large: 91 % of the
 # values become the host's and 0.004 % are off by more than a level (0.2 % at worst); with 1/2 throughout 80 % and 0.09 % (0.5 %).

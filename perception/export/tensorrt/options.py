@@ -22,8 +22,8 @@ class BuildOptions:
 
     Attributes:
         precision: ``"fp16"``, ``"fp32"`` or ``"int8"``.
-        size_wh: of the input, px, multiples of 32; ``None``: the largest that the engine takes of itself, at the shape of `frame_wh`.
-        frame_wh: of whole frames, px, which the plan fits to `size_wh` itself; ``None``: it takes fitted ones, by default for KITTI's shape.
+        size_wh: of what the network sees, px, multiples of 32; ``None``: what the loop chooses for frames of `frame_wh`, else of KITTI's.
+        frame_wh: of whole frames, px, which the plan fits to `size_wh` itself; ``None``: it takes fitted ones.
         max_size_wh: largest input, with `size_wh` the smallest: then height and width are free between both.
         batch: frames at once.
         max_batch: largest batch, with `batch` the smallest: then the batch is free.

@@ -25,7 +25,7 @@ class Typed:
     """A graph to compile.
 
     Attributes:
-        model: every axis free that was free before.
+        model: every axis free that was free before; with a fit, none.
         precision: of `PRECISIONS`.
         islands: part of the graph that is float32 though the precision is lower -> why.
         fit: of whole frames, which it does itself; ``None``: it takes fitted ones.

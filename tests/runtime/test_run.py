@@ -20,7 +20,7 @@ from perception.runtime.run import RunConfig, run
 
 SUMMARY_KEYS = {
     "frames", "warmup", "dropped", "fps", "age_ms", "device_ms", "stages_ms", "cpu_ms", "backend", "precision", "device",
-    "engine", "source", "size_wh", "fit_on_device", "live", "interrupted",
+    "engine", "source", "size_wh", "fit_on_device", "live", "interrupted", "source_events",
 }  # fmt: skip
 
 

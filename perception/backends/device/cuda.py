@@ -154,7 +154,10 @@ class CudaStream(Stream):
         try:
             queue()
         except BaseException:
-            driver.cuStreamEndCapture(self._stream)  # the first error is the one to tell
+            # the first error is the one to tell
+            status, recorded = driver.cuStreamEndCapture(self._stream)
+            if status == driver.CUresult.CUDA_SUCCESS:
+                driver.cuGraphDestroy(recorded)
             raise
         return CudaGraph(_checked(driver.cuStreamEndCapture, self._stream))
 

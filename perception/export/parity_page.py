@@ -120,9 +120,8 @@ def _label_section(result: Summary) -> list[str]:
         "",
         *_markdown(("figure", "float32", "rounded", "points"), figures),
     ]
-    if flips:
-        header = ("frame", "class", "box, px", "score, float32", "score, rounded")
-        lines += ["", *_markdown(header, flips)]
+    header = ("frame", "class", "box, px", "score, float32", "score, rounded")
+    lines += ["", *(_markdown(header, flips) if flips else ["No match flips."])]
     if more:
         lines += ["", f"and {more} more in `parity.json`"]
     return lines
@@ -157,12 +156,14 @@ def _verdict(result: Summary) -> str:
     return ("within" if result["ok"] else "OUTSIDE") if result["judged"] else "reported"
 
 
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A column for each runner, the first two of `columns` being its name: there are fewer of them than of figures."""
     table = Table(title=title)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < 2 else "right")
+    table.add_column(no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_column(" ".join(row[:2]), justify="right", overflow="fold")
+    for name, *cells in list(zip(columns, *rows, strict=True))[2:]:
+        table.add_row(name, *cells)
     return table
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import onnx
-from onnx import ModelProto, TensorProto
+from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 from onnx.helper import make_node
 
 from perception.backends.plan import PRECISIONS
@@ -65,20 +66,35 @@ def typed_graph(engine: Engine, precision: str) -> Typed:
 
 
 def _bytes_from_floats(model: ModelProto) -> ModelProto:
-    """Let every uint8 tensor come from a float one: TensorRT's documents (DataType, 10.x) know no other way to it."""
-    typed = onnx.shape_inference.infer_shapes(model).graph
-    floats = {v.name for v in typed.value_info if v.type.tensor_type.elem_type == FLOAT}
-    nodes = []
-    for node in model.graph.node:
-        to_bytes = node.op_type == "Cast" and node.attribute[0].i == TensorProto.UINT8
-        if to_bytes and node.input[0] not in floats:
-            name = f"{node.input[0]}/float"
-            nodes.append(make_node("Cast", [node.input[0]], [name], to=FLOAT))
-            node.input[0] = name
-        nodes.append(node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    """Keep bytes to the graph's edges, each output of them cast from floats: TensorRT's documents (DataType, 10.x) know no other use of uint8.
+
+    Whole numbers up to 255 are the same in float32 and in half.
+    """
+    graph = model.graph
+    given = {value.name for value in graph.input}
+    for node in graph.node:
+        if (
+            node.op_type == "Cast"
+            and node.attribute[0].i == TensorProto.UINT8
+            and node.input[0] not in given
+        ):
+            node.attribute[0].i = FLOAT
+    for tensor in (*graph.initializer, *_constants(graph)):
+        if tensor.data_type == TensorProto.UINT8:
+            floats = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(floats, tensor.name))
+    outputs = {v.name for v in graph.output if v.type.tensor_type.elem_type == TensorProto.UINT8}
+    for name in outputs:
+        for node in graph.node:
+            for names in (node.input, node.output):
+                names[:] = [f"{name}/float" if other == name else other for other in names]
+        graph.node.append(make_node("Cast", [f"{name}/float"], [name], to=TensorProto.UINT8))
+    del graph.value_info[:]  # they name the types of before
     return model
+
+
+def _constants(graph: GraphProto) -> list[TensorProto]:
+    return [node.attribute[0].t for node in graph.node if node.op_type == "Constant"]
 
 
 def with_fit(typed: Typed, fit: Letterbox) -> Typed:

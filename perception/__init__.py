@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perception.runtime.api import load as load
     from perception.runtime.api import stream as stream
+    from perception.stages.tracking.forecast import forecast as forecast
 
 __version__ = "0.1.0"
 
-_API = ("load", "stream")
+_API = {
+    "forecast": "perception.stages.tracking.forecast",
+    "load": "perception.runtime.api",
+    "stream": "perception.runtime.api",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (what the API has under this name)
     if name in _API:
-        return getattr(import_module("perception.runtime.api"), name)
+        return getattr(import_module(_API[name]), name)
     raise AttributeError(f"module 'perception' has no attribute {name!r}")

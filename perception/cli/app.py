@@ -105,6 +105,12 @@ def run(
         float | None, typer.Option(help="with --live, play a recording at this rate")
     ] = None,
     size: SizeOption = "",
+    tracker: Annotated[
+        str,
+        typer.Option(
+            help="bytetrack: boxes of one object keep one number, and have a speed; empty: none"
+        ),
+    ] = "",
     trace: Annotated[
         Path | None,
         typer.Option(
@@ -138,6 +144,7 @@ def run(
             live=live,
             fps=fps,
             options=LiveOptions(stream=stream, **patient),
+            tracker=tracker,
             trace=trace,
             metrics=metrics,
             limit=limit,

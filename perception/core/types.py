@@ -89,6 +89,23 @@ class Detections:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Tracks:
+    """Which object each box of a scene is, and how it moves; one row a box, in their order.
+
+    Attributes:
+        ids: ``int64[K]``, the same for one object in every frame of a run, from 0; -1 where the box is of no track yet.
+        velocities_xyxy: ``float32[K, 4]``, px a second of each edge; 0 where there is no track.
+    """
+
+    ids: Int64
+    velocities_xyxy: Float32
+
+    def __post_init__(self) -> None:
+        check_array("Tracks.ids", self.ids, np.int64, (None,))
+        check_array("Tracks.velocities_xyxy", self.velocities_xyxy, np.float32, (len(self.ids), 4))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """What was seen in one frame, in the pixels of that frame.
 
@@ -98,6 +115,7 @@ class Scene:
         class_map: ``uint8[H, W]``, index into the engine's map classes, after the box mask.
         road_outline: polygons ``float32[P, 2]`` (px) around the road, largest first.
         finished_ns: `time.monotonic_ns` when the result was ready for the sinks.
+        tracks: of the boxes; ``None`` where nobody tracks.
     """
 
     frame: Frame
@@ -105,6 +123,7 @@ class Scene:
     class_map: UInt8
     road_outline: tuple[Float32, ...]
     finished_ns: int
+    tracks: Tracks | None = None
 
     def __post_init__(self) -> None:
         check_array("Scene.class_map", self.class_map, np.uint8, self.frame.image.shape[:2])

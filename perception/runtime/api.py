@@ -17,6 +17,7 @@ from perception.runtime.run import RunConfig, open_for
 from perception.sources import DEFAULT_OPTIONS, LiveOptions, open_source
 from perception.stages.postprocess import Reading, postprocess
 from perception.stages.preprocess import preprocess
+from perception.stages.tracking import open_tracker
 
 
 class Perceiver(Closing):
@@ -78,6 +79,7 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
     options: LiveOptions = DEFAULT_OPTIONS,
     limit: int | None = None,
     threads: int | None = None,
+    tracker: str = "",
 ) -> Iterator[Scene]:
     """Scenes of a source, as they are found: ``for scene in perception.stream("drive.mp4"): ...``.
 
@@ -94,6 +96,7 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
         options: how a stream is read, and how long a lost camera or stream is waited for.
         limit: number of scenes to give.
         threads: of the inference; ``None`` is every core.
+        tracker: ``"bytetrack"`` gives boxes identities and speeds (`Scene.tracks`), for `perception.forecast`; empty: none.
 
     Raises:
         PerceptionError: the source or the engine cannot be used, or failed on the way.
@@ -111,6 +114,7 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
     with (
         open_source(config.source, live=live, options=options) as frames,
         open_for(frames, opened, config) as runner,
-        Pipeline(frames, runner, opened.manifest, live=live) as pipeline,
     ):
-        yield from pipeline.scenes(limit)
+        chosen = open_tracker(tracker, opened.manifest.score_threshold, live=frames.live)
+        with Pipeline(frames, runner, opened.manifest, live=live, tracker=chosen) as pipeline:
+            yield from pipeline.scenes(limit)

@@ -29,6 +29,7 @@ from perception.sinks.base import Sink, SinkGroup
 from perception.sources.base import Source
 from perception.stages.postprocess import Reading, postprocess
 from perception.stages.preprocess import Fed, preprocess
+from perception.stages.tracking.base import Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -78,13 +79,14 @@ class Pipeline:
         live: keep the newest frame and drop the others, instead of losing nothing; default: as the source is.
         warmup: finished frames that the report leaves out.
         observers: get the account of every finished frame; stay open.
+        tracker: gives boxes identities; ``None``: nothing does.
 
     Attributes:
         report: the latency account so far.
         interrupted: whether the run was stopped before its end by `interrupt`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all but four are keywords)
         self,
         source: Source,
         backend: Backend,
@@ -94,10 +96,14 @@ class Pipeline:
         live: bool | None = None,
         warmup: int = 0,
         observers: Sequence[Observer] = (),
+        tracker: Tracker | None = None,
     ) -> None:
         self._source = source
         self._backend = backend
         self._reading = Reading.of(manifest)
+        self._tracker = tracker
+        if tracker is not None:
+            self._reading = replace(self._reading, score_threshold=tracker.least_score)
         self._sinks = sinks if sinks is not None else SinkGroup()
         self._live = source.live if live is None else live
         self._observers = observers
@@ -106,11 +112,12 @@ class Pipeline:
         self._closed = False
         self.report = LatencyReport(warmup, first_id=0)
         self.interrupted = False
+        tracking = () if tracker is None else (Step("track", self._track),)
         # the order of the steps, by thread; "read" comes before them and "sinks" after them
         self._groups: tuple[tuple[Step, ...], ...] = (
             (Step("preprocess", self._preprocess),),
             (Step("infer", self._infer),),
-            (Step("postprocess", self._postprocess),),
+            (Step("postprocess", self._postprocess), *tracking),
         )
         self._last = Step("sinks", self._write)
         self._links: list[HandOver[Job]] = [
@@ -181,6 +188,11 @@ class Pipeline:
         assert job.fed is not None  # noqa: S101 (as above)
         assert job.outputs is not None  # noqa: S101 (as above)
         job.scene = postprocess(job.frame, job.outputs, job.fed.box, self._reading)
+
+    def _track(self, job: Job) -> None:
+        assert job.scene is not None  # noqa: S101 (as above)
+        assert self._tracker is not None  # noqa: S101 (as above)
+        job.scene = self._tracker.track(job.scene)
 
     def _write(self, job: Job) -> None:
         assert job.scene is not None  # noqa: S101 (as above)

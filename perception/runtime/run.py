@@ -19,13 +19,14 @@ from perception.core.errors import ConfigError, OutputError
 from perception.core.geometry import choose_model_size, parse_size
 from perception.core.manifest import DEFAULT_ENGINE, GRAPH_INPUT, Engine, load_engine
 from perception.runtime.account import ProgressLine, plot_latency, show_report
+from perception.runtime.observers import OBSERVERS
 from perception.runtime.observers.base import Observer
-from perception.runtime.observers.trace import TraceWriter
 from perception.runtime.pipeline import Pipeline
 from perception.sinks import open_sinks
 from perception.sinks.base import SinkContext
 from perception.sources import DEFAULT_OPTIONS, LiveOptions, open_source
 from perception.sources.base import Source
+from perception.stages.tracking import open_tracker
 
 FOLDER_FPS = (
     10.0  # at which the overlay of a recording without a rate, a folder of pictures, is played
@@ -48,6 +49,7 @@ class RunConfig:
     limit: int | None = None  # frames to finish
     warmup: int = 10  # finished frames left out of the percentiles: caches fill in about five
     threads: int | None = None  # of the inference; None: every core
+    tracker: str = ""  # that gives boxes identities; empty: none
     trace: Path | None = None  # file for the stages of every frame, for Chrome or Perfetto
     metrics: str = ""  # PORT or HOST:PORT at which Prometheus may ask
     out: Path | None = None  # folder for latency.json and latency.png
@@ -78,6 +80,7 @@ def run(config: RunConfig) -> dict[str, Any]:
             engine.manifest.box_classes, engine.manifest.map_classes, _rate(source)
         )
         # what may refuse the user's wishes comes before the sinks, which replace files
+        tracker = open_tracker(config.tracker, engine.manifest.score_threshold, live=source.live)
         observers = _observers(config, stack)
         sinks = open_sinks(_sink_specs(config), context)
         with Pipeline(
@@ -88,6 +91,7 @@ def run(config: RunConfig) -> dict[str, Any]:
             live=config.live,
             warmup=config.warmup,
             observers=observers,
+            tracker=tracker,
         ) as pipeline:
             progress = ProgressLine(source.length if config.limit is None else config.limit)
             with progress, _interruptible(pipeline):
@@ -103,6 +107,7 @@ def run(config: RunConfig) -> dict[str, Any]:
             "size_wh": list(backend.size_wh),
             "fit_on_device": backend.fit is not None,
             "live": source.live,
+            "tracker": config.tracker,
             "source_events": dict(source.events),
             "interrupted": pipeline.interrupted,
         }
@@ -140,11 +145,9 @@ def _observers(config: RunConfig, stack: ExitStack) -> list[Observer]:
     """What looks on, closed with `stack`."""
     observers: list[Observer] = []
     if config.trace is not None:
-        observers.append(stack.enter_context(TraceWriter(config.trace)))
+        observers.append(stack.enter_context(OBSERVERS["trace"](config.trace)))
     if config.metrics:
-        from perception.runtime.observers.metrics import MetricsServer  # noqa: PLC0415 (its package is an extra)
-
-        observers.append(stack.enter_context(MetricsServer(config.metrics)))
+        observers.append(stack.enter_context(OBSERVERS["metrics"](config.metrics)))
     return observers
 
 

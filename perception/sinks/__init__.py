@@ -15,6 +15,7 @@ SINKS = Registry(
         "overlay": "perception.sinks.video:OverlaySink",
         "window": "perception.sinks.window:WindowSink",
     },
+    extras={"mcap": "mcap"},
 )
 WITHOUT_PATH = ("window",)
 
@@ -23,7 +24,7 @@ def open_sink(spec: str, context: SinkContext) -> Sink:
     """Make one sink from ``NAME=PATH`` or ``NAME``.
 
     Raises:
-        ConfigError: unknown sink, a missing path, or no screen for a window.
+        ConfigError: unknown sink, a missing path, a package that is not installed, or no screen for a window.
         OutputError: the file cannot be made.
     """
     name, _, path = spec.partition("=")

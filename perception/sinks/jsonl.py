@@ -57,14 +57,21 @@ class JsonlSink(Sink):
 
 def scene_record(scene: Scene, box_classes: tuple[str, ...]) -> dict[str, Any]:
     """One result as plain values: times in s, ns and ms as their keys say, places in px of the frame."""
-    frame, found = scene.frame, scene.detections
+    frame, found, tracks = scene.frame, scene.detections, scene.tracks
     now_ns = time.monotonic_ns()
-    boxes = zip(
-        _rounded(found.boxes_xyxy, 2),
-        found.scores.tolist(),
-        found.class_ids.tolist(),
-        strict=True,
-    )
+    boxes: list[dict[str, Any]] = [
+        {"xyxy_px": xyxy, "class": box_classes[class_id], "score": round(score, 4)}
+        for xyxy, score, class_id in zip(
+            _rounded(found.boxes_xyxy, 2),
+            found.scores.tolist(),
+            found.class_ids.tolist(),
+            strict=True,
+        )
+    ]
+    if tracks is not None:
+        speeds = _rounded(tracks.velocities_xyxy, 1)
+        for box, track_id, speed in zip(boxes, tracks.ids.tolist(), speeds, strict=True):
+            box.update(track=track_id, velocity_xyxy_px_s=speed)
     return {
         "frame_id": frame.frame_id,
         "stream_s": frame.stream_s,
@@ -72,10 +79,7 @@ def scene_record(scene: Scene, box_classes: tuple[str, ...]) -> dict[str, Any]:
         "finished_ns": scene.finished_ns,
         "age_ms": round((now_ns - frame.captured_ns) / 1e6, 3),
         "size_wh_px": list(frame.size_wh),
-        "boxes": [
-            {"xyxy_px": xyxy, "class": box_classes[class_id], "score": round(score, 4)}
-            for xyxy, score, class_id in boxes
-        ],
+        "boxes": boxes,
         "road_outline_px": [_rounded(polygon, 1) for polygon in scene.road_outline],
     }
 

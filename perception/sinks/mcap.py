@@ -9,31 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import foxglove
+from foxglove.channels import CompressedImageChannel, ImageAnnotationsChannel
+from foxglove.messages import (
+    Color,
+    CompressedImage,
+    ImageAnnotations,
+    Point2,
+    PointsAnnotation,
+    PointsAnnotationType,
+    TextAnnotation,
+    Timestamp,
+)
 
-from perception.core.errors import ConfigError, OutputError
+from perception.core.errors import OutputError
 from perception.core.types import Float32, Scene
 from perception.sinks.base import Sink, SinkContext
 from perception.sinks.jsonl import scene_record
 from perception.sinks.overlay import BOXES_BGR, TEXT_BGR, build_style
-
-try:
-    import foxglove
-    from foxglove.channels import CompressedImageChannel, ImageAnnotationsChannel
-    from foxglove.messages import (
-        Color,
-        CompressedImage,
-        ImageAnnotations,
-        Point2,
-        PointsAnnotation,
-        PointsAnnotationType,
-        TextAnnotation,
-        Timestamp,
-    )
-except ModuleNotFoundError as error:
-    raise ConfigError(
-        "the sink 'mcap' needs the package 'foxglove-sdk', which is not installed; "
-        "install it with: pip install 'perception[mcap]'"
-    ) from error
 
 JPEG_QUALITY = 85
 LINE_PX = 2.0
@@ -49,7 +42,6 @@ class McapSink(Sink):
         context: names of the classes.
 
     Raises:
-        ConfigError: ``foxglove-sdk`` is not installed.
         OutputError: the file cannot be made.
     """
 

@@ -47,7 +47,7 @@ def build_style(box_classes: tuple[str, ...], map_classes: tuple[str, ...]) -> S
 
 
 def draw_scene(scene: Scene, style: Style, caption: str = "") -> UInt8:
-    """A copy of the frame with road and objects tinted, boxes with class and score, the outline, and a caption.
+    """A copy of the frame with road and objects tinted, boxes with track, class and score, the outline, and a caption.
 
     Where the truth is known, its boxes are white corners.
 
@@ -67,16 +67,20 @@ def draw_scene(scene: Scene, style: Style, caption: str = "") -> UInt8:
     if scene.frame.truth is not None:
         _draw_corners(canvas, scene.frame.truth, max(1, round(scale)))
     found = scene.detections
+    ids = [-1] * len(found) if scene.tracks is None else scene.tracks.ids.tolist()
     # the best last, so that it is on top
-    for (x1, y1, x2, y2), score, class_id in zip(
+    for (x1, y1, x2, y2), score, class_id, track_id in zip(
         found.boxes_xyxy[::-1].round().astype(int).tolist(),
         found.scores[::-1].tolist(),
         found.class_ids[::-1].tolist(),
+        ids[::-1],
         strict=True,
     ):
         colour = BOXES_BGR[class_id % len(BOXES_BGR)]
         cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, line_px)
-        _label(canvas, f"{style.box_classes[class_id]} {score:.2f}", (x1, y1), colour, 0.45 * scale)
+        number = f"#{track_id} " if track_id >= 0 else ""
+        text = f"{number}{style.box_classes[class_id]} {score:.2f}"
+        _label(canvas, text, (x1, y1), colour, 0.45 * scale)
     if caption:
         _label(canvas, caption, (0, 0), BACK_BGR, 0.5 * scale)
     return canvas

@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 
 import perception
+from perception.backends.sized import SizedBackends
 from perception.core.errors import ConfigError, EngineError, InputError, OutputError
-from perception.core.manifest import MANIFEST_FILE, ONNX_FILE
+from perception.core.manifest import DEFAULT_ENGINE, MANIFEST_FILE, ONNX_FILE, load_engine
+from perception.runtime.evaluation.evaluate import run_frame
 from perception.runtime.run import RunConfig, run
 
 SUMMARY_KEYS = {
     "frames", "warmup", "dropped", "fps", "age_ms", "device_ms", "stages_ms", "cpu_ms", "backend", "precision", "device",
-    "engine", "source", "size_wh", "fit_on_device", "live", "interrupted", "source_events",
+    "engine", "source", "size_wh", "fit_on_device", "live", "tracker", "interrupted", "source_events",
 }  # fmt: skip
 
 
@@ -60,6 +62,19 @@ def test_a_run_with_a_folder_leaves_results_overlay_and_account(config, tmp_path
         assert word in told.err
 
 
+def test_a_run_with_a_tracker_numbers_boxes_and_accounts_for_it(config, tmp_path):
+    pytest.importorskip("trackers", reason="the extra track is not installed: it needs NumPy 2")
+    path = tmp_path / "a.jsonl"
+    summary = run(config(tracker="bytetrack", sinks=(f"jsonl={path}",)))
+    assert (summary["tracker"], summary["stages_ms"]["track"]["n"]) == ("bytetrack", 10)
+    boxes = [json.loads(line)["boxes"] for line in path.read_text().splitlines()]
+    assert [box["track"] for box in boxes[0]] == [-1, -1]
+    assert {tuple(box["track"] for box in frame) for frame in boxes[1:]} == {(0, 1)}
+    # the tiny engine's first box goes right by 1 px for each grey level of green
+    assert boxes[-1][0]["velocity_xyxy_px_s"][0] > 0
+    assert boxes[-1][1]["velocity_xyxy_px_s"] == [0, 0, 0, 0]
+
+
 def test_the_sinks_that_are_named_are_the_ones_that_are_made(config, tmp_path):
     path = tmp_path / "only.jsonl"
     run(config(sinks=(f"jsonl={path}",), out=tmp_path / "run", limit=4))
@@ -94,6 +109,7 @@ def test_a_folder_of_pictures_plays_ten_a_second(config, tmp_path):
         pytest.param({"engine": "road-lte0"}, EngineError, "known engines", id="no-engine"),
         pytest.param({"backend": "tensort"}, ConfigError, "unknown backend", id="no-backend"),
         pytest.param({"size": "100x64"}, ConfigError, "multiples of 32", id="size"),
+        pytest.param({"tracker": "sorted"}, ConfigError, "unknown tracker", id="no-tracker"),
         pytest.param({"limit": 0}, ConfigError, "at least 1 frame", id="limit"),
         pytest.param({"sinks": ("jsonl",)}, ConfigError, "expected jsonl=PATH", id="sink"),
         pytest.param(
@@ -202,6 +218,23 @@ def test_stream_gives_a_scene_for_each_frame_in_its_own_pixels(video, tiny_engin
         np.testing.assert_array_equal(scene.class_map, scene.frame.image[..., 0])
         shift = float(scene.frame.image[0, 0, 1])
         assert scene.detections.boxes_xyxy[0, 0] == min(8 + shift, 64)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_lossless_run_gives_bit_for_bit_what_the_offline_evaluation_scores(backend):
+    engine = load_engine(DEFAULT_ENGINE)
+    least = engine.manifest.score_threshold
+    found = 0
+    with SizedBackends(backend, engine) as offline:
+        for scene in perception.stream("demo", backend=backend, live=False, limit=6):
+            scored = run_frame(offline, scene.frame.image)
+            np.testing.assert_array_equal(scene.class_map, scored.class_map)
+            shown = scored.detections.scores >= least
+            for name in ("boxes_xyxy", "scores", "class_ids"):
+                expected = getattr(scored.detections, name)[shown]
+                np.testing.assert_array_equal(getattr(scene.detections, name), expected)
+            found += shown.sum()
+    assert found > 6, "frames without boxes show nothing"
 
 
 def test_ending_a_stream_early_ends_its_threads(video, tiny_engine):

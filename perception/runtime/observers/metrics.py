@@ -2,17 +2,11 @@
 
 from typing import Final
 
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+
 from perception.core.errors import ConfigError, RunError
 from perception.core.timing import FrameTiming, LatencyReport
 from perception.runtime.observers.base import Observer
-
-try:
-    from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
-except ModuleNotFoundError as error:
-    raise ConfigError(
-        "metrics need the package 'prometheus_client', which is not installed; "
-        "install it with: pip install 'perception[metrics]'"
-    ) from error
 
 LOOPBACK: Final = "127.0.0.1"
 # s; from a fast GPU's stage to a loop that stands still
@@ -26,7 +20,7 @@ class MetricsServer(Observer):
         address: ``PORT``, which is served to this machine alone, or ``HOST:PORT``; port 0 takes a free one.
 
     Raises:
-        ConfigError: the address is none, or ``prometheus_client`` is not installed.
+        ConfigError: the address is none.
         RunError: the port is taken, or the host is not of this machine.
     """
 

@@ -1,5 +1,6 @@
 """The commands of ``perception bench``."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -231,3 +232,45 @@ def bench_precision(
             **asdict(result),
         }
     )
+
+
+@bench_app.command("streaming")
+def bench_streaming(
+    drives: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder with val/DRIVE, as perception render --out FOLDER/val leaves them; without: the labels of KITTI tracking"
+        ),
+    ] = None,
+    labels: Annotated[
+        bool,
+        typer.Option(
+            "--labels", help="of the drives in place of an engine: a detector without a fault"
+        ),
+    ] = False,
+    engine: EngineOption = ENGINE,
+    backend: BackendOption = "",
+    precision: PrecisionOption = "",
+    latency_ms: Annotated[
+        list[float] | None,
+        typer.Option(help="of the simulated clock, as often as you like; default: 100 and 300"),
+    ] = None,
+    tracker: Annotated[str, typer.Option(help="whose speeds move the boxes on")] = "bytetrack",
+    out: Annotated[
+        Path | None, typer.Option(help="folder for streaming.json and streaming.png")
+    ] = None,
+) -> None:
+    """How good the newest finished result is at each moment, against its latency, with and without forecasting."""
+    from perception.runtime.evaluation.streaming_bench import StreamingBench, bench_streaming
+
+    bench = StreamingBench(
+        drives=drives,
+        labels=labels,
+        engine=engine,
+        backend=backend,
+        precision=precision,
+        latencies_ms=tuple(latency_ms or (100.0, 300.0)),
+        tracker=tracker,
+        out=out,
+    )
+    close({"bench": "streaming", **bench_streaming(bench)})

@@ -3,6 +3,7 @@
 Source: Geiger, Lenz, Urtasun, "Are we ready for autonomous driving?", CVPR 2012.
 """
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,6 @@ class KittiObject(Dataset):
             for i in range(len(stems))
         )
         super().__init__([stem for stem, kept in zip(stems, keep, strict=True) if kept])
-        self._mapping = MAPPINGS["kitti_object"]
 
     def load(self, name: str) -> Sample:
         """Read frame, boxes and calibration."""
@@ -57,28 +57,42 @@ class KittiObject(Dataset):
 
     def _read_boxes(self, name: str, shape: tuple[int, ...]) -> BoxLabels:
         path = self._folder / "label_2" / f"{name}.txt"
-        unjudged = np.zeros(shape, np.bool_)
-        boxes: list[list[float]] = []
-        ids: list[int] = []
-        distances: list[float] = []
         try:
-            for line in path.read_text(encoding="utf-8").splitlines():
-                kind, *numbers = line.split()
-                x1, y1, x2, y2 = (float(n) for n in numbers[3:7])
-                target = self._mapping.boxes[kind]
-                if target == "ignore":
-                    left, top = max(0, int(x1)), max(0, int(y1))
-                    unjudged[top : max(0, int(y2) + 1), left : max(0, int(x2) + 1)] = True
-                else:
-                    boxes.append([x1, y1, x2, y2])
-                    ids.append(BOX_CLASSES.index(target))
-                    distances.append(float(numbers[LOCATION_Z]))
+            lines = path.read_text(encoding="utf-8").splitlines()
+            return parse_objects((line.split() for line in lines), shape)
         except (OSError, ValueError, KeyError, IndexError) as error:
             raise InputError(f"{path}: not a KITTI label file: {error!r}") from error
-        return BoxLabels(
-            boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
-            class_ids=np.array(ids, np.int64),
-            boxed_classes=self._mapping.boxed_classes,
-            unjudged=unjudged,
-            distances_m=np.array(distances, np.float32),
-        )
+
+
+def parse_objects(rows: Iterable[Sequence[str]], shape: tuple[int, ...]) -> BoxLabels:
+    """The boxes of one frame; ``DontCare`` and ``Misc`` regions are not judged.
+
+    Args:
+        rows: of a label file: type, truncated, occluded, alpha, x1, y1, x2, y2, h, w, l, x, y, z, rotation_y.
+        shape: height and width of the frame, px.
+
+    Raises:
+        ValueError, KeyError, IndexError: a row is no such row.
+    """
+    mapping = MAPPINGS["kitti_object"]
+    unjudged = np.zeros(shape, np.bool_)
+    boxes: list[list[float]] = []
+    ids: list[int] = []
+    distances: list[float] = []
+    for kind, *numbers in rows:
+        x1, y1, x2, y2 = (float(n) for n in numbers[3:7])
+        target = mapping.boxes[kind]
+        if target == "ignore":
+            left, top = max(0, int(x1)), max(0, int(y1))
+            unjudged[top : max(0, int(y2) + 1), left : max(0, int(x2) + 1)] = True
+        else:
+            boxes.append([x1, y1, x2, y2])
+            ids.append(BOX_CLASSES.index(target))
+            distances.append(float(numbers[LOCATION_Z]))
+    return BoxLabels(
+        boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+        class_ids=np.array(ids, np.int64),
+        boxed_classes=mapping.boxed_classes,
+        unjudged=unjudged,
+        distances_m=np.array(distances, np.float32),
+    )

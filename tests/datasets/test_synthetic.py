@@ -7,6 +7,7 @@ import pytest
 from perception.core.errors import InputError
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES, MAPPINGS, map_id
 from perception.datasets import open_dataset
+from perception.datasets.drives import rendered_drives
 from perception.render.disk import path_of, read_frame
 from perception.render.records import CityId
 from perception.render.store import is_clear, write_drives
@@ -31,6 +32,15 @@ def test_it_keeps_the_contract_of_a_data_set(root):
     check_splits_are_apart(train, val)
     check_labels_fit(train)
     check_labels_fit(val)
+
+
+def test_a_drive_in_the_order_of_time_has_the_frames_of_the_data_set(root):
+    (drive,) = rendered_drives(root / "synthetic")
+    val = open_dataset("synthetic", "val", root)
+    assert drive.moments_s.tolist() == pytest.approx([k / drive_config(3).fps for k in range(3)])
+    for index, name in enumerate(val.names):
+        assert drive.load(index).name == name
+        np.testing.assert_array_equal(drive.load(index).image, val[index].image)
 
 
 def test_class_map_and_boxes_are_those_of_the_drive(root):

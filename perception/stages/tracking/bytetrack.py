@@ -54,6 +54,7 @@ class ByteTracker(Tracker):
         known = {
             track.tracker_id: track.state_estimator.kf.state.reshape(-1)[4:8] * FRAME_RATE
             for track in self._tracker.tracks
+            if track.tracker_id >= 0
         }
         rows = [known.get(track_id, np.zeros(4)) for track_id in ids.tolist()]
         return np.asarray(rows, np.float32).reshape(-1, 4)

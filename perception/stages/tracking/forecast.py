@@ -6,7 +6,7 @@ Differs from it: the velocities are those of the tracker's filters.
 
 import numpy as np
 
-from perception.core.types import Detections, Scene
+from perception.core.types import Detections, Scene, Tracks
 
 
 def forecast(scene: Scene, ahead_s: float) -> Detections:
@@ -26,12 +26,17 @@ def forecast(scene: Scene, ahead_s: float) -> Detections:
         raise ValueError(
             "forecast: expected a scene with tracks, got one without; open the stream with a tracker"
         )
+    return move(scene.detections, scene.tracks, ahead_s, scene.frame.size_wh)
+
+
+def move(
+    detections: Detections, tracks: Tracks, ahead_s: float, size_wh: tuple[int, int]
+) -> Detections:
+    """The same of boxes alone; `size_wh` is that of their frame, px."""
     if ahead_s < 0:
         raise ValueError(f"forecast: expected ahead_s of 0 or more, got {ahead_s}")
-    found = scene.detections
-    width, height = scene.frame.size_wh
-    limit = np.array((width, height, width, height), np.float32)
-    moved = found.boxes_xyxy + scene.tracks.velocities_xyxy * np.float32(ahead_s)
+    limit = np.array((*size_wh, *size_wh), np.float32)
+    moved = detections.boxes_xyxy + tracks.velocities_xyxy * np.float32(ahead_s)
     moved = moved.clip(0, limit)
     seen = (moved[:, 2] > moved[:, 0]) & (moved[:, 3] > moved[:, 1])
-    return Detections(moved[seen], found.scores[seen], found.class_ids[seen])
+    return Detections(moved[seen], detections.scores[seen], detections.class_ids[seen])

@@ -33,6 +33,9 @@ PACKAGES = (
     ("tensorrt_rtx", "tensorrt-rtx-cu12", "needs an NVIDIA GPU to run: pip install tensorrt-rtx-cu12"),
     ("pycuda.driver", "pycuda", "needs an NVIDIA driver and, to be installed, the CUDA toolkit: pip install pycuda"),
     ("cuda.bindings.driver", "cuda-bindings", "instead of pycuda: pip install 'perception[tensorrt]'"),
+    ("foxglove", "foxglove-sdk", "only for the sink mcap: pip install 'perception[mcap]'"),
+    ("prometheus_client", "prometheus-client", "only for --metrics: pip install 'perception[metrics]'"),
+    ("trackers", "trackers", "only for --tracker: pip install 'perception[track]'"),
 )  # fmt: skip
 
 # codec name, mode of PyAV, what needs it

@@ -33,6 +33,12 @@ def archive(
     workers: Annotated[
         int, typer.Option(min=1, help="recordings at the same time, which divide the threads")
     ] = 1,
+    ray: Annotated[
+        str,
+        typer.Option(
+            help="address of a Ray cluster on which the workers run, or local for one on this machine"
+        ),
+    ] = "",
     again: Annotated[
         bool,
         typer.Option(
@@ -57,7 +63,7 @@ def archive(
         threads=threads,
     )
     config = ArchiveConfig(
-        source=source, out=out, run=run, overlay=overlay, workers=workers, again=again
+        source=source, out=out, run=run, overlay=overlay, workers=workers, ray=ray, again=again
     )
     with progress_bar("recordings") as tell:
         summary = run_archive(config, tell)

@@ -10,7 +10,9 @@ from functools import partial
 from typing import Any
 
 from perception.core.errors import ConfigError
+from perception.core.manifest import load_engine
 from perception.core.process import usable_cores
+from perception.runtime.archive.cluster import map_with_ray
 from perception.runtime.archive.folder import OutLock, discard, find_recordings, read_origin
 from perception.runtime.archive.pool import map_in_processes
 from perception.runtime.archive.recording import (
@@ -91,8 +93,19 @@ def _outcomes(config: ArchiveConfig, left: Sequence[str]) -> Generator[Outcome, 
     if not workers:
         return
     threads = max(1, (config.run.threads or usable_cores()) // workers)
-    work = partial(process_recording, replace(config, run=replace(config.run, threads=threads)))
-    yield from map_in_processes(work, left, workers)
+    # whole paths: on a cluster the current folder is another one
+    engine = str(load_engine(config.run.engine).folder.resolve())
+    config = replace(
+        config,
+        source=config.source.resolve(),
+        out=config.out.resolve(),
+        run=replace(config.run, engine=engine, threads=threads),
+    )
+    work = partial(process_recording, config)
+    if config.ray:
+        yield from map_with_ray(work, left, workers, config.ray)
+    else:
+        yield from map_in_processes(work, left, workers)
 
 
 def _note(outcome: Outcome, summary: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from perception import __version__
+from perception.cli.archive import archive
 from perception.cli.bench import bench_app
 from perception.cli.build import ManyValues, build
 from perception.cli.evaluate import evaluate
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(bench_app, name="bench")
 app.add_typer(render_app, name="render")
+app.command()(archive)
 app.command()(quantize)
 app.command(cls=ManyValues)(build)
 app.command()(evaluate)

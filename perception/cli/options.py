@@ -1,14 +1,18 @@
-"""Options that several commands share, and how every command starts and ends."""
+"""Options that several commands share, how every command starts and ends, and the bar that some show meanwhile."""
 
 import json
 import logging
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
 from perception.core.errors import ConfigError, ExitCode, PerceptionError
 from perception.core.manifest import DEFAULT_ENGINE
+
+Tell = Callable[[int, int], None]  # how many are done, of how many
 
 ENGINE = DEFAULT_ENGINE
 EngineOption = Annotated[str, typer.Option("--engine", help="a name under engines/, or a folder")]
@@ -68,3 +72,25 @@ def parse_data(texts: list[str] | None) -> list[tuple[str, str]]:
         if not name or not split:
             raise ConfigError(f"--data {name!r}: expected SET:SPLIT, for example camvid:val")
     return [(name, split) for name, _, split in pairs]
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Tell]:
+    """A bar on stderr while something is counted."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    # where stderr is no terminal, rich would leave empty lines
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,20 +1,17 @@
 """The commands of ``perception render``."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perception.cli.options import SetOption, close
+from perception.cli.options import SetOption, Tell, close, progress_bar
 from perception.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from perception.render.config import DriveConfig
     from perception.render.store import StoredDrive
-
-Tell = Callable[[int, int], None]
 
 render_app = typer.Typer(
     help="Render synthetic drives with exact labels.", invoke_without_command=True
@@ -72,7 +69,7 @@ def render(
     ]
     summary: dict[str, Any] = {"folder": str(out), "drives": drives}
     try:
-        with _progress("rendering") as tell:
+        with progress_bar("rendering") as tell:
             stored = _write(jobs, processes, tell, summary)
         _export(stored, kitti, coco, summary)
     except KeyboardInterrupt:
@@ -148,27 +145,9 @@ def _export(
 
     for name, place, export in (("kitti", kitti, export_kitti), ("coco", coco, export_coco)):
         if place is not None:
-            with _progress(f"export to {name}") as tell:
+            with progress_bar(f"export to {name}") as tell:
                 export(stored, place, tell)
             summary[name] = str(place)
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Tell]:
-    """A bar on stderr while something is counted."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @render_app.command("demo")
@@ -180,7 +159,7 @@ def render_demo(
     from perception.render.presets import demo_drive
     from perception.render.show.demo import write_demo
 
-    with _progress("rendering") as tell:
+    with progress_bar("rendering") as tell:
         summary = write_demo(demo_drive(), out, processes=processes, progress=tell)
     close(summary)
 
@@ -192,7 +171,7 @@ def render_sheet(
     """Make the contact sheet: twelve scenes with their labels."""
     from perception.render.show.sheet import write_sheet
 
-    with _progress("scenes") as tell:
+    with progress_bar("scenes") as tell:
         size = write_sheet(out, progress=tell)
     close({"sheet": str(out), "bytes": size})
 

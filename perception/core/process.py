@@ -1,7 +1,11 @@
-"""What a process has: cores to run on, and files, devices and sessions that are closed at the end of a ``with``."""
+"""What a process has: cores to run on, signals that it meets, and files, devices and sessions that are closed at the end of a ``with``."""
 
 import os
+import signal
+import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -30,3 +34,16 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Within: Ctrl-C does nothing, neither here nor, for good, in a process that is started."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

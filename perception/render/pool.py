@@ -2,9 +2,8 @@
 
 import multiprocessing
 import signal
-import threading
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from importlib import import_module
 from itertools import pairwise
 from multiprocessing.connection import Connection, wait
@@ -15,7 +14,7 @@ from typing import Protocol
 import cv2
 
 from perception.core.errors import PerceptionError, RunError
-from perception.core.process import usable_cores
+from perception.core.process import usable_cores, without_interrupts
 from perception.render.config import DriveConfig
 from perception.render.disk import write_frame
 from perception.render.records import RenderedFrame
@@ -83,7 +82,7 @@ def _render_apart(jobs: Sequence[Job], renderer: str, count: int) -> Generator[J
             receiver, sender = context.Pipe(duplex=False)
             part = tuple(jobs[begin:end])
             worker = context.Process(target=_work, args=(part, renderer, sender), daemon=True)
-            with _without_interrupts():
+            with without_interrupts():
                 worker.start()
             sender.close()  # the worker has its own: its end is then seen here
             workers[receiver] = worker
@@ -116,19 +115,6 @@ def _gather(workers: dict[Connection, SpawnProcess]) -> Generator[Job, None, Non
             if isinstance(told, PerceptionError):
                 raise told
             yield told
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Within: Ctrl-C does nothing, neither here nor in a process that is started; where it is met, all are ended from here."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _work(jobs: Sequence[Job], renderer: str, sender: Connection) -> None:

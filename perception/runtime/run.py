@@ -55,11 +55,37 @@ class RunConfig:
     out: Path | None = None  # folder for latency.json and latency.png
 
 
-def run(config: RunConfig) -> dict[str, Any]:
-    """Run the loop; progress and tables go to stderr.
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A run whose parts are open, and warm: iterate over ``pipeline.scenes(limit)`` to its end, then ask for the summary."""
 
-    Returns:
-        The closing JSON object; its ``"interrupted"`` says whether the user ended the run.
+    pipeline: Pipeline
+    source: Source
+    backend: Backend
+    engine: Engine
+    tracker: str
+
+    def summary(self) -> dict[str, Any]:
+        """The closing JSON object."""
+        return {
+            **self.pipeline.report.summary(),
+            "backend": self.backend.name,
+            "precision": self.backend.precision,
+            "device": self.backend.device,
+            "engine": self.engine.manifest.name,
+            "source": self.source.name,
+            "size_wh": list(self.backend.size_wh),
+            "fit_on_device": self.backend.fit is not None,
+            "live": self.source.live,
+            "tracker": self.tracker,
+            "source_events": dict(self.source.events),
+            "interrupted": self.pipeline.interrupted,
+        }
+
+
+@contextmanager
+def open_run(config: RunConfig) -> Iterator[OpenRun]:
+    """Open everything that a run needs; shows nothing, and leaves signals alone.
 
     Raises:
         PerceptionError: after everything written so far was closed cleanly.
@@ -93,24 +119,25 @@ def run(config: RunConfig) -> dict[str, Any]:
             observers=observers,
             tracker=tracker,
         ) as pipeline:
-            progress = ProgressLine(source.length if config.limit is None else config.limit)
-            with progress, _interruptible(pipeline):
-                for scene in pipeline.scenes(config.limit):
-                    progress.show(scene, pipeline.report)
-        summary = {
-            **pipeline.report.summary(),
-            "backend": backend.name,
-            "precision": backend.precision,
-            "device": backend.device,
-            "engine": engine.manifest.name,
-            "source": source.name,
-            "size_wh": list(backend.size_wh),
-            "fit_on_device": backend.fit is not None,
-            "live": source.live,
-            "tracker": config.tracker,
-            "source_events": dict(source.events),
-            "interrupted": pipeline.interrupted,
-        }
+            yield OpenRun(pipeline, source, backend, engine, config.tracker)
+
+
+def run(config: RunConfig) -> dict[str, Any]:
+    """Run the loop; progress and tables go to stderr.
+
+    Returns:
+        The closing JSON object; its ``"interrupted"`` says whether the user ended the run.
+
+    Raises:
+        PerceptionError: after everything written so far was closed cleanly.
+    """
+    with open_run(config) as opened:
+        pipeline = opened.pipeline
+        progress = ProgressLine(opened.source.length if config.limit is None else config.limit)
+        with progress, _interruptible(pipeline):
+            for scene in pipeline.scenes(config.limit):
+                progress.show(scene, pipeline.report)
+        summary = opened.summary()
     show_report(pipeline.report)
     if config.out is not None:
         _leave_account(config.out, summary, pipeline)

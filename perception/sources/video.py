@@ -32,6 +32,10 @@ CAMERA_SCHEMES = ("rtsp://", "rtsps://")
 FILE_SCHEMES = ("http://", "https://")  # behind which a file may stand, which ends
 STREAM_SCHEMES = (*CAMERA_SCHEMES, *FILE_SCHEMES, "udp://", "rtp://")
 MJPEG_CAMERA = "mpjpeg"  # FFmpeg's name for JPEGs one after the other over HTTP
+# by which a folder of files is searched; a file that is named itself may end as it likes
+FILE_SUFFIXES = (
+    ".264", ".265", ".avi", ".h264", ".h265", ".hevc", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".m2ts", ".ts", ".webm",
+)  # fmt: skip
 TRANSPORTS = ("tcp", "udp")
 OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 5.0  # a stream that is silent for so long has ended
@@ -148,8 +152,7 @@ class VideoSource(Source):
         promised = self._stream.frames
         if not self.live and packets < promised:
             raise InputError(
-                f"{self.name}: the file ends after {packets} of {promised} frames: it is truncated; "
-                "results so far are kept"
+                f"{self.name}: the file ends after {packets} of {promised} frames: it is truncated"
             )
 
     def _packets(self) -> "Iterator[tuple[Packet[VideoStream], int]]":
@@ -178,15 +181,12 @@ class VideoSource(Source):
             if self.live:
                 return self._skip(_reason(error))
             raise InputError(
-                f"{self.name}: frame {count} cannot be decoded: {_reason(error)}; the file is damaged, "
-                "results so far are kept"
+                f"{self.name}: frame {count} cannot be decoded: {_reason(error)}; the file is damaged"
             ) from error
         if any(f.is_corrupt for f in frames):
             if self.live:
                 return self._skip("a part of the picture is missing")
-            raise InputError(
-                f"{self.name}: frame {count} is damaged in the file; results so far are kept"
-            )
+            raise InputError(f"{self.name}: frame {count} is damaged in the file")
         self._bad_packets = 0
         return frames
 

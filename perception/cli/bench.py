@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from perception.cli.latency import latency
 from perception.cli.options import (
     ENGINE,
     BackendOption,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from perception.backends.base import Backend
 
 bench_app = typer.Typer(help="Time an engine and the loop around it.", no_args_is_help=True)
+bench_app.command()(latency)
 
 
 @bench_app.command("loop")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from perception.cli.latency import latency
 from perception.cli.options import (
     ENGINE,
     BackendOption,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from perception.backends.base import Backend
 
 bench_app = typer.Typer(help="Time an engine and the loop around it.", no_args_is_help=True)
+bench_app.command()(latency)
 
 
 @bench_app.command("loop")
@@ -34,9 +36,9 @@ def bench_loop(
 ) -> None:
     """What the loop costs: its rate over that of the inference alone, and CPU time by stage, in turn."""
     from perception.backends import DEFAULT_BACKEND
-    from perception.runtime import bench
+    from perception.runtime.bench import loop
 
-    config = bench.BenchConfig(
+    config = loop.BenchConfig(
         source=source,
         engine=engine,
         backend=backend or DEFAULT_BACKEND,
@@ -46,7 +48,7 @@ def bench_loop(
         rounds=rounds,
         threads=threads,
     )
-    close({"bench": "loop", **bench.bench_loop(config)})
+    close({"bench": "loop", **loop.bench_loop(config)})
 
 
 @bench_app.command("live")
@@ -62,9 +64,9 @@ def bench_live(
 ) -> None:
     """How old live results are, beyond the work itself, and whether that grows."""
     from perception.backends import DEFAULT_BACKEND
-    from perception.runtime import bench
+    from perception.runtime.bench import loop
 
-    config = bench.BenchConfig(
+    config = loop.BenchConfig(
         source=source,
         engine=engine,
         backend=backend or DEFAULT_BACKEND,
@@ -74,7 +76,7 @@ def bench_live(
         duration_s=duration_s,
         threads=threads,
     )
-    close({"bench": "live", **bench.bench_live(config)})
+    close({"bench": "live", **loop.bench_live(config)})
 
 
 @bench_app.command("plan")
@@ -91,8 +93,8 @@ def bench_plan(
     from rich.console import Console
 
     from perception.core.manifest import load_engine
-    from perception.runtime.plan_bench import bench_plan as time_plan
-    from perception.runtime.plan_bench import plan_table
+    from perception.runtime.bench.plan import bench_plan as time_plan
+    from perception.runtime.bench.plan import plan_table
 
     summary = time_plan(
         load_engine(engine), precision=precision, size=size, frame=frame, frames=frames
@@ -122,7 +124,7 @@ def bench_reference(
     from perception.export.forward_times import as_ratio
     from perception.export.reference import reference_engine
     from perception.export.variants import CACHE_DIR, untrained_engine
-    from perception.runtime.compare import compare_engines
+    from perception.runtime.bench.compare import compare_engines
     from perception.training.config import load_train_config
 
     if preset:
@@ -172,7 +174,7 @@ def bench_mask(
     from perception.backends import DEFAULT_BACKEND, default_precision
     from perception.core.manifest import load_engine
     from perception.export.variants import unmasked_variant
-    from perception.runtime.compare import compare_engines
+    from perception.runtime.bench.compare import compare_engines
 
     masked = load_engine(engine)
     precision = precision or default_precision(backend or DEFAULT_BACKEND, masked)
@@ -208,7 +210,7 @@ def bench_precision(
     from perception.core.errors import ConfigError
     from perception.core.geometry import parse_size
     from perception.core.manifest import GRAPH_INPUT, load_engine
-    from perception.runtime.compare import compare
+    from perception.runtime.bench.compare import compare
 
     def opening(text: str) -> "Backend":
         backend, colon, precision = text.partition(":")

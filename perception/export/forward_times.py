@@ -12,7 +12,7 @@ from perception.backends import DEFAULT_BACKEND
 from perception.core.config import build_config, dump_config, merge
 from perception.export.reference import reference_engine
 from perception.export.variants import CACHE_DIR, untrained_engine
-from perception.runtime.compare import Comparison, compare_engines
+from perception.runtime.bench.compare import Comparison, compare_engines
 from perception.training.checkpoint import read_checkpoint
 from perception.training.config import TrainConfig
 from perception.training.study.config import Arm, Study

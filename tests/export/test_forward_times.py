@@ -5,7 +5,7 @@ from perception.core.errors import ConfigError
 from perception.export import forward_times
 from perception.export.forward_times import draw_pareto, time_arms
 from perception.export.reference import reference_engine
-from perception.runtime.compare import Comparison
+from perception.runtime.bench.compare import Comparison
 from perception.training.study.config import load_study
 from perception.training.study.report import figure_rows
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from perception.runtime.bench import BenchConfig, bench_live
+from perception.runtime.bench.loop import BenchConfig, bench_live
 
 INTERVAL_MS = 1000 / 30
 

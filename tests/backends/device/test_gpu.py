@@ -15,7 +15,7 @@ from perception.export.parity import NO_THRESHOLD, Parity
 from perception.export.tensorrt.build import build_plan
 from perception.export.tensorrt.check import drive_feeds
 from perception.export.tensorrt.options import BuildOptions
-from perception.runtime.plan_bench import bench_plan
+from perception.runtime.bench.plan import bench_plan
 from perception.stages.preprocess import fit_image
 from tests.backends.device.conftest import FIT, SIZE
 from tests.process import resident_bytes

@@ -17,8 +17,8 @@ from perception.backends.tensorrt import SLOTS, TensorRTBackend
 from perception.core.errors import ConfigError, EngineError
 from perception.core.manifest import TensorSpec
 from perception.runtime.account import report_table
+from perception.runtime.bench.plan import bench_plan, plan_table
 from perception.runtime.pipeline import Pipeline
-from perception.runtime.plan_bench import bench_plan, plan_table
 from perception.runtime.run import RunConfig, open_for
 from perception.sources import DEMO, open_source
 from tests.backends.device.conftest import FIT, SIZE

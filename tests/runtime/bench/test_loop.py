@@ -6,7 +6,7 @@ import pytest
 
 from perception.core.errors import ConfigError
 from perception.core.timing import FrameTiming, LatencyReport
-from perception.runtime.bench import (
+from perception.runtime.bench.loop import (
     BenchConfig,
     RepeatedSource,
     bench_live,

@@ -1,0 +1,82 @@
+"""The command ``perception bench latency``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perception.cli.options import ENGINE, close
+from perception.core.errors import ConfigError, ExitCode
+
+LISTS = "a comma list, or as often as you like"
+ListOption = Annotated[list[str] | None, typer.Option(help=LISTS)]
+
+
+def latency(
+    source: Annotated[str, typer.Option(help="a recording")] = "demo",
+    engine: ListOption = None,
+    backend: ListOption = None,
+    precision: ListOption = None,
+    size: ListOption = None,
+    threads: ListOption = None,
+    queries: Annotated[int, typer.Option(help="of each configuration, at least")] = 1000,
+    seconds: Annotated[float, typer.Option(help="of the whole run, at least")] = 0.0,
+    warmup: Annotated[int, typer.Option(help="queries that are left out")] = 20,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="constant stream: queries are due at this rate; empty: back to back"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for latency.json, .csv, .png and .html")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="a latency.json of before; exit code 1 where one is worse")
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(min=0.0, help="share that a change must exceed; empty: 0.03")
+    ] = None,
+) -> None:
+    """The latency of engines from frame to result, every combination of the lists in turn: percentiles, stages, ratios."""
+    from rich.console import Console
+
+    from perception.backends import DEFAULT_BACKEND
+    from perception.runtime.bench import baseline as past
+    from perception.runtime.bench.latency import LatencyConfig, bench_latency
+    from perception.runtime.bench.latency_report import leave_report, rich_tables
+
+    before = past.read_baseline(baseline) if baseline is not None else None
+    config = LatencyConfig(
+        source=source,
+        engines=split_list(engine, ENGINE),
+        backends=split_list(backend, DEFAULT_BACKEND),
+        precisions=split_list(precision, ""),
+        sizes=split_list(size, ""),
+        threads=tuple(map(_count, split_list(threads, ""))),
+        queries=queries,
+        seconds=seconds,
+        warmup=warmup,
+        fps=fps,
+    )
+    report, latency_ms = bench_latency(config)
+    if before is not None:
+        past.check_comparable(before, report)
+        allowed = past.TOLERANCE if tolerance is None else tolerance
+        report["verdicts"] = past.judge_reports(before, report, allowed)
+    for table in rich_tables(report):
+        Console(stderr=True).print(table)
+    if out is not None:
+        leave_report(out, report, latency_ms)
+    close({"bench": "latency", **report})
+    if any(found["verdict"] == "worse" for found in report.get("verdicts", {}).values()):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def split_list(texts: list[str] | None, default: str) -> tuple[str, ...]:
+    """``["a,b", "c"]`` -> ``("a", "b", "c")``."""
+    return tuple(part.strip() for text in texts or [default] for part in text.split(","))
+
+
+def _count(text: str) -> int | None:
+    if text and not text.isdecimal():
+        raise ConfigError(f"--threads: expected a number, got {text!r}")
+    return int(text) if text else None

@@ -1,0 +1,1 @@
+"""Measurements of engines and of the loop around them."""

@@ -82,11 +82,8 @@ def untrained_engine(config: TrainConfig, cache: Path = CACHE_DIR) -> Engine:
     graph = replace(config.graph, mask=config.graph.mask if config.model.has_detection else "none")
     config = replace(config, model=replace(config.model, pretrained=False), graph=graph)
     table = {"model": dump_config(config.model), "graph": dump_config(config.graph)}
-    # the code too: whoever changes a network times it next
-    digest = hashlib.sha256(json.dumps(table, sort_keys=True).encode())
-    for path in sorted(MODELS_DIR.rglob("*.py")):
-        digest.update(path.read_bytes())
-    folder = cache / f"untrained-{config.model.backbone}-{digest.hexdigest()[:12]}"
+    digest = _digest(json.dumps(table, sort_keys=True))
+    folder = cache / f"untrained-{config.model.backbone}-{digest}"
     try:
         return load_engine(folder)
     except EngineError:  # not made yet, or its making was interrupted
@@ -99,7 +96,7 @@ def _cached(
     engine: Engine, cache: Path, kind: str, *, extras: Sequence[str], mask: str | None
 ) -> Engine:
     manifest = engine.manifest
-    folder = cache / f"{manifest.name}-{manifest.onnx_sha256[:12]}-{kind}"
+    folder = cache / f"{manifest.name}-{_digest(manifest.onnx_sha256)}-{kind}"
     try:
         variant = load_engine(folder)
     except EngineError:  # not made yet, or its making was interrupted
@@ -108,6 +105,14 @@ def _cached(
         return variant
     ranges = ranges_within(engine)
     return variant if _made_from(variant, ranges) else write_int8(variant, ranges)
+
+
+def _digest(made_from: str) -> str:
+    """Of what an engine is made from, and of the code that makes it: whoever changes a network or a mask times it next."""
+    digest = hashlib.sha256(made_from.encode())
+    for path in sorted(MODELS_DIR.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _made_from(variant: Engine, ranges: Int8Ranges) -> bool:

@@ -7,6 +7,7 @@ from onnx import numpy_helper
 from perception.backends import CPU_BACKENDS, open_backend
 from perception.core.errors import EngineError
 from perception.core.manifest import EVALUATION_OUTPUTS, GRAPH_OUTPUTS, load_engine
+from perception.export import variants
 from perception.export.onnx import OPSET, ExportOptions, export_checkpoint
 from perception.export.variants import evaluation_variant, unmasked_variant
 from perception.models.graph import InferenceGraph
@@ -92,6 +93,18 @@ def test_the_weights_file_is_the_network_of_the_graph(engine):
     )
     mine = np.sort(stored["heads.segmentation.classify.bias"].numpy())
     np.testing.assert_array_equal(graph_values, mine)
+
+
+def test_a_variant_is_made_anew_where_the_code_of_the_networks_has_changed(
+    engine, tmp_path, monkeypatch
+):
+    code = tmp_path / "code"
+    code.mkdir()
+    monkeypatch.setattr(variants, "MODELS_DIR", code)
+    first = unmasked_variant(engine, tmp_path)
+    assert unmasked_variant(engine, tmp_path).folder == first.folder
+    (code / "mask.py").write_text("faster")
+    assert unmasked_variant(engine, tmp_path).folder != first.folder
 
 
 def test_an_evaluation_variant_adds_what_evaluation_needs(engine, tmp_path):

@@ -305,7 +305,20 @@ def kill_and_go_on(words, out, kills):
     return [len(one) for one in finished]
 
 
-def test_a_killed_command_goes_on_to_what_an_undisturbed_one_gives(command, tmp_path):
+@pytest.fixture
+def add_longer(recordings, make_video):
+    """Add recordings that take long enough to be killed in."""
+
+    def add(count):
+        longer = make_video(frames=110, size_wh=(480, 360))
+        for index in range(count):
+            shutil.copy(longer, recordings / f"longer{index:02d}.mp4")
+
+    return add
+
+
+def test_a_killed_command_goes_on_to_what_an_undisturbed_one_gives(command, add_longer, tmp_path):
+    add_longer(4)
     kill_and_go_on(command("--workers", 2), tmp_path / "out", kills=2)
 
 
@@ -313,12 +326,10 @@ def test_a_killed_command_goes_on_to_what_an_undisturbed_one_gives(command, tmp_
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("more", [(), ("--ray", "local")], ids=["processes", "Ray"])
 def test_killed_20_times_at_random_it_loses_and_doubles_nothing(
-    command, recordings, make_video, tmp_path, more
+    command, add_longer, tmp_path, more
 ):
     if more:
         pytest.importorskip("ray", reason="needs pip install 'perception[ray]'")
-    longer = make_video(frames=110, size_wh=(480, 360))
-    for index in range(96):
-        shutil.copy(longer, recordings / f"longer{index:02d}.mp4")
+    add_longer(96)
     finished = kill_and_go_on(command("--workers", 2, *more), tmp_path / "out", kills=20)
     assert len(set(finished)) > 5  # the kills were in the middle

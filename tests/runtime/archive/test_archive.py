@@ -42,6 +42,18 @@ def recordings(clips, tmp_path):
 
 
 @pytest.fixture
+def add_longer(recordings, make_video):
+    """Add recordings that take long enough to be killed in."""
+
+    def add(count):
+        longer = make_video(frames=110, size_wh=(480, 360))
+        for index in range(count):
+            shutil.copy(longer, recordings / f"longer{index:02d}.mp4")
+
+    return add
+
+
+@pytest.fixture
 def config(recordings, tiny_engine, tmp_path):
     """What the command asks for, for calls within this process; keywords change it."""
 
@@ -262,11 +274,8 @@ def wait_for(count, out, process):
         pytest.param(os.kill, signal.SIGTERM, id="terminated"),
     ],
 )
-def test_a_signal_ends_it_and_keeps_what_is_finished(
-    command, recordings, clips, tmp_path, send, number
-):
-    for index in range(60):
-        shutil.copy(clips[-1], recordings / f"more{index}.mp4")
+def test_a_signal_ends_it_and_keeps_what_is_finished(command, add_longer, tmp_path, send, number):
+    add_longer(60)  # a minute of work: it is over long before
     process = begin(command("--workers", 2))
     wait_for(3, tmp_path / "out", process)
     send(process.pid, number)
@@ -303,18 +312,6 @@ def kill_and_go_on(words, out, kills):
     assert results(out) == results(undisturbed)
     assert left_over(out) == []
     return [len(one) for one in finished]
-
-
-@pytest.fixture
-def add_longer(recordings, make_video):
-    """Add recordings that take long enough to be killed in."""
-
-    def add(count):
-        longer = make_video(frames=110, size_wh=(480, 360))
-        for index in range(count):
-            shutil.copy(longer, recordings / f"longer{index:02d}.mp4")
-
-    return add
 
 
 def test_a_killed_command_goes_on_to_what_an_undisturbed_one_gives(command, add_longer, tmp_path):

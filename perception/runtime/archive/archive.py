@@ -119,12 +119,14 @@ def _note(outcome: Outcome, summary: dict[str, Any]) -> None:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Within: SIGTERM is met as Ctrl-C is."""
+    """Within: Ctrl-C and SIGTERM raise `KeyboardInterrupt`, also where this process was started with Ctrl-C ignored, as in the background."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -26,13 +26,11 @@ class LabelledDrive:
         name: of the drive.
         moments_s: ``float64[F]``, when each frame was taken, ascending.
         load: reads one frame by its index.
-        pictures: whether the samples hold pictures; without, only their labels are real.
     """
 
     name: str
     moments_s: Float64
     load: Callable[[int], Sample]
-    pictures: bool = True
 
 
 def rendered_drives(root: Path) -> list[LabelledDrive]:
@@ -85,4 +83,4 @@ def kitti_tracks(root: Path, sequence: str = "0001") -> list[LabelledDrive]:
     def load(index: int) -> Sample:
         return Sample(f"{sequence}/{index:06d}", blank, None, labels[index], None)
 
-    return [LabelledDrive(sequence, np.arange(frames) / KITTI_HZ, load, pictures=False)]
+    return [LabelledDrive(sequence, np.arange(frames) / KITTI_HZ, load)]

@@ -77,9 +77,8 @@ def classify_pixels(cell_logits: Tensor, logits: Tensor, blocked: Tensor) -> Ten
     frames, height, width = blocked.shape
     rows = cell_logits.shape[2]
     shape = (frames, rows, height // rows, width)  # the rows of a cell side by side
-    best = (
-        best_class(logits).to(torch.uint8).reshape(shape)
-    )  # bytes: a quarter of the time of floats
+    # in bytes: a quarter of the time of floats
+    best = best_class(logits).to(torch.uint8).reshape(shape)
     never = [-1e4 if k == ROAD else 0.0 for k in range(cell_logits.shape[1])]
     others = (cell_logits + cell_logits.new_tensor(never)[:, None, None]).argmax(dim=1)
     # enlarged along columns only: the rows of a cell share it

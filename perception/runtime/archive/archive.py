@@ -12,9 +12,8 @@ from typing import Any
 from perception.core.errors import ConfigError
 from perception.core.manifest import load_engine
 from perception.core.process import usable_cores
-from perception.runtime.archive.cluster import map_with_ray
+from perception.runtime.archive import POOLS
 from perception.runtime.archive.folder import OutLock, discard, find_recordings, read_origin
-from perception.runtime.archive.pool import map_in_processes
 from perception.runtime.archive.recording import (
     ArchiveConfig,
     Outcome,
@@ -103,9 +102,9 @@ def _outcomes(config: ArchiveConfig, left: Sequence[str]) -> Generator[Outcome, 
     )
     work = partial(process_recording, config)
     if config.ray:
-        yield from map_with_ray(work, left, workers, config.ray)
+        yield from POOLS["ray"](work, left, workers, config.ray)
     else:
-        yield from map_in_processes(work, left, workers)
+        yield from POOLS["processes"](work, left, workers)
 
 
 def _note(outcome: Outcome, summary: dict[str, Any]) -> None:

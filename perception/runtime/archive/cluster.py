@@ -6,8 +6,11 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+import ray
+import ray.data
+
 from perception.core import errors
-from perception.core.errors import ConfigError, PerceptionError, RunError
+from perception.core.errors import PerceptionError, RunError
 from perception.runtime.archive.recording import Outcome
 
 LOCAL = "local"  # instead of an address: a cluster on this machine, which ends with this process
@@ -27,17 +30,9 @@ def map_with_ray(
         address: of the cluster, as Ray takes it, or `LOCAL`.
 
     Raises:
-        ConfigError: Ray is not installed.
         RunError: there is no cluster, or it failed.
         PerceptionError: what the function raises.
     """
-    try:
-        import ray  # noqa: PLC0415 (an extra)
-        import ray.data  # noqa: PLC0415
-    except ImportError as error:
-        raise ConfigError(
-            "--ray: Ray is not installed; install it with: pip install 'perception[ray]'"
-        ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         ray.init(

@@ -11,9 +11,8 @@ from trackers import ByteTrackTracker
 from perception.core.types import Detections, Float32, Int64, Tracks
 from perception.stages.tracking.base import Tracker
 
-FRAME_RATE = (
-    30.0  # Hz: the unit of time within the tracker, and the rate where frames have no dates
-)
+# Hz: the unit of time within the tracker, and the rate where frames have no dates
+FRAME_RATE = 30.0
 LEAST_SCORE = 0.5  # of the threshold above which boxes are shown: the paper's 0.1 and its lower half, for thresholds of any size
 
 

@@ -107,6 +107,12 @@ def run(
         float | None, typer.Option(help="with --live, play a recording at this rate")
     ] = None,
     size: SizeOption = "",
+    budget_ms: Annotated[
+        float | None,
+        typer.Option(
+            help="ms for a frame at p95: heads and size are chosen frame by frame; default: all, at full size"
+        ),
+    ] = None,
     tracker: Annotated[
         str,
         typer.Option(
@@ -149,6 +155,7 @@ def run(
             tracker=tracker,
             trace=trace,
             metrics=metrics,
+            budget_ms=budget_ms,
             limit=limit,
             warmup=warmup,
             threads=threads,

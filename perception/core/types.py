@@ -105,6 +105,19 @@ class Tracks:
         check_array("Tracks.velocities_xyxy", self.velocities_xyxy, np.float32, (len(self.ids), 4))
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The frame in which something was seen.
+
+    Attributes:
+        frame_id: number in the source's own count.
+        captured_ns: `time.monotonic_ns` of its capture.
+    """
+
+    frame_id: int
+    captured_ns: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """What was seen in one frame, in the pixels of that frame.
@@ -116,6 +129,8 @@ class Scene:
         road_outline: polygons ``float32[P, 2]`` (px) around the road, largest first.
         finished_ns: `time.monotonic_ns` when the result was ready for the sinks.
         tracks: of the boxes; ``None`` where nobody tracks.
+        map_seen: the frame of `class_map` and `road_outline` where each frame has its own choice of heads: an earlier one where
+            they are carried. ``None``: every head runs on every frame, so they are of this one.
     """
 
     frame: Frame
@@ -124,6 +139,7 @@ class Scene:
     road_outline: tuple[Float32, ...]
     finished_ns: int
     tracks: Tracks | None = None
+    map_seen: Seen | None = None
 
     def __post_init__(self) -> None:
         check_array("Scene.class_map", self.class_map, np.uint8, self.frame.image.shape[:2])

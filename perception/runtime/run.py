@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +20,9 @@ from perception.core.errors import ConfigError, OutputError
 from perception.core.geometry import choose_model_size, parse_size
 from perception.core.manifest import DEFAULT_ENGINE, GRAPH_INPUT, Engine, load_engine
 from perception.runtime.account import ProgressLine, plot_latency, show_report
+from perception.runtime.budget.pipeline import BudgetPipeline
+from perception.runtime.budget.selector import TaskSelector
+from perception.runtime.budget.variants import Variants, check_budget
 from perception.runtime.observers import OBSERVERS
 from perception.runtime.observers.base import Observer
 from perception.runtime.pipeline import Pipeline
@@ -26,6 +30,7 @@ from perception.sinks import open_sinks
 from perception.sinks.base import SinkContext
 from perception.sources import DEFAULT_OPTIONS, LiveOptions, open_source
 from perception.sources.base import Source
+from perception.stages.postprocess import Reading
 from perception.stages.tracking import open_tracker
 
 FOLDER_FPS = (
@@ -52,6 +57,7 @@ class RunConfig:
     tracker: str = ""  # that gives boxes identities; empty: none
     trace: Path | None = None  # file for the stages of every frame, for Chrome or Perfetto
     metrics: str = ""  # PORT or HOST:PORT at which Prometheus may ask
+    budget_ms: float | None = None  # for a frame at p95: heads and size are then chosen; None: none
     out: Path | None = None  # folder for latency.json and latency.png
 
 
@@ -64,6 +70,7 @@ class OpenRun:
     backend: Backend
     engine: Engine
     tracker: str
+    selector: TaskSelector | None = None
 
     def summary(self) -> dict[str, Any]:
         """The closing JSON object."""
@@ -80,6 +87,7 @@ class OpenRun:
             "tracker": self.tracker,
             "source_events": dict(self.source.events),
             "interrupted": self.pipeline.interrupted,
+            **({} if self.selector is None else {"budget": self.selector.summary()}),
         }
 
 
@@ -95,6 +103,8 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
     # the loop's own threads are its parallelism; OpenCV's would take cores from the inference
     cv2.setNumThreads(1)
     engine = load_engine(config.engine)
+    if config.budget_ms is not None:
+        check_budget(config.budget_ms, config.backend, engine)
     with (
         open_source(
             config.source, live=config.live, fps=config.fps, options=config.options
@@ -108,8 +118,12 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
         # what may refuse the user's wishes comes before the sinks, which replace files
         tracker = open_tracker(config.tracker, engine.manifest.score_threshold, live=source.live)
         observers = _observers(config, stack)
+        selector = _selector(config, source, backend, engine, stack)
+        if selector is not None:
+            observers.append(selector)
         sinks = open_sinks(_sink_specs(config), context)
-        with Pipeline(
+        build = Pipeline if selector is None else partial(BudgetPipeline, selector=selector)
+        with build(
             source,
             backend,
             engine.manifest,
@@ -119,7 +133,7 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
             observers=observers,
             tracker=tracker,
         ) as pipeline:
-            yield OpenRun(pipeline, source, backend, engine, config.tracker)
+            yield OpenRun(pipeline, source, backend, engine, config.tracker, selector)
 
 
 def run(config: RunConfig) -> dict[str, Any]:
@@ -176,6 +190,19 @@ def _observers(config: RunConfig, stack: ExitStack) -> list[Observer]:
     if config.metrics:
         observers.append(stack.enter_context(OBSERVERS["metrics"](config.metrics)))
     return observers
+
+
+def _selector(
+    config: RunConfig, source: Source, backend: Backend, engine: Engine, stack: ExitStack
+) -> TaskSelector | None:
+    """What chooses the heads and the size of each frame, closed with `stack`; ``None`` without a budget."""
+    if config.budget_ms is None:
+        return None
+    variants = stack.enter_context(Variants(engine, backend, source.size_wh, config.threads))
+    reading = Reading.of(engine.manifest)
+    return TaskSelector(
+        variants, config.budget_ms, reading, frame_wh=source.size_wh, warmup=config.warmup
+    )
 
 
 def _rate(source: Source) -> float | None:

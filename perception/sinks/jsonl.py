@@ -72,7 +72,7 @@ def scene_record(scene: Scene, box_classes: tuple[str, ...]) -> dict[str, Any]:
         speeds = _rounded(tracks.velocities_xyxy, 1)
         for box, track_id, speed in zip(boxes, tracks.ids.tolist(), speeds, strict=True):
             box.update(track=track_id, velocity_xyxy_px_s=speed)
-    return {
+    record: dict[str, Any] = {
         "frame_id": frame.frame_id,
         "stream_s": frame.stream_s,
         "captured_ns": frame.captured_ns,
@@ -82,6 +82,14 @@ def scene_record(scene: Scene, box_classes: tuple[str, ...]) -> dict[str, Any]:
         "boxes": boxes,
         "road_outline_px": [_rounded(polygon, 1) for polygon in scene.road_outline],
     }
+    if (seen := scene.map_seen) is not None:
+        age_ms = round((now_ns - seen.captured_ns) / 1e6, 3)
+        record["map_seen"] = {
+            "frame_id": seen.frame_id,
+            "captured_ns": seen.captured_ns,
+            "age_ms": age_ms,
+        }
+    return record
 
 
 def _rounded(points: Float32, digits: int) -> list[list[float]]:

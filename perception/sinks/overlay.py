@@ -135,4 +135,7 @@ class Caption:
         self._last_ns = now_ns
         fps = f"{1e9 / self._interval_ns:.1f} fps" if self._interval_ns else "- fps"
         age_ms = (now_ns - scene.frame.captured_ns) / 1e6
-        return f"frame {scene.frame.frame_id}  age {age_ms:.0f} ms  {fps}"
+        line = f"frame {scene.frame.frame_id}  age {age_ms:.0f} ms  {fps}"
+        if scene.map_seen is None:
+            return line
+        return f"{line}  map {(now_ns - scene.map_seen.captured_ns) / 1e6:.0f} ms"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from perception.core.geometry import Letterbox, boxes_to_frame, map_to_frame
 from perception.core.manifest import EngineManifest
-from perception.core.types import Detections, Float32, Frame, Scene, UInt8
+from perception.core.types import Detections, Float32, Frame, Scene, Seen, UInt8
 from perception.stages.drivable import road_outline
 
 
@@ -54,6 +54,34 @@ def postprocess(
     detections = _detections(outputs, box, reading.score_threshold)
     class_map = map_to_frame(content, box.frame_wh)
     return Scene(frame, detections, class_map, outline, time.monotonic_ns())
+
+
+def postprocess_boxes(
+    frame: Frame,
+    outputs: Mapping[str, NDArray[Any]],
+    box: Letterbox,
+    reading: Reading,
+    earlier: Scene,
+) -> Scene:
+    """As `postprocess`, of a graph that gives boxes alone: the class map and outline are those of an earlier scene, as they were.
+
+    Args:
+        frame: the frame that the boxes belong to.
+        outputs: as there, without ``class_map``.
+        box: how the frame was fitted into the engine input.
+        reading: threshold of the engine.
+        earlier: of a frame of the same size.
+    """
+    detections = _detections(outputs, box, reading.score_threshold)
+    seen = earlier.map_seen or Seen(earlier.frame.frame_id, earlier.frame.captured_ns)
+    return Scene(
+        frame,
+        detections,
+        earlier.class_map,
+        earlier.road_outline,
+        time.monotonic_ns(),
+        map_seen=seen,
+    )
 
 
 def _detections(

@@ -1,0 +1,1 @@
+"""Which heads run on a frame, and at which size: `perception run --budget-ms`."""

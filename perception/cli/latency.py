@@ -1,14 +1,23 @@
-"""The command ``perception bench latency``."""
+"""The commands ``perception bench latency`` and ``perception bench budget``."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from perception.cli.options import ENGINE, close
+from perception.cli.options import (
+    ENGINE,
+    BackendOption,
+    EngineOption,
+    PrecisionOption,
+    ThreadsOption,
+    close,
+    parse_data,
+)
 from perception.core.errors import ConfigError, ExitCode
 
 LISTS = "a comma list, or as often as you like"
+STILL_FRAMES = ("camvid:val", "kitti_road:val")
 ListOption = Annotated[list[str] | None, typer.Option(help=LISTS)]
 
 
@@ -69,6 +78,50 @@ def latency(
     close({"bench": "latency", **report})
     if any(found["verdict"] == "worse" for found in report.get("verdicts", {}).values()):
         raise typer.Exit(ExitCode.FAILED)
+
+
+def budget(
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="SET:SPLIT of single frames; default: camvid:val and kitti_road:val"),
+    ] = None,
+    drives: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder with val/DRIVE, as perception render --out FOLDER/val leaves them"
+        ),
+    ] = None,
+    engine: EngineOption = ENGINE,
+    backend: BackendOption = "",
+    precision: PrecisionOption = "",
+    share: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="budgets, of the median time without one, as often as you like; default: 1, 0.75, 0.5, 0.25"
+        ),
+    ] = None,
+    frames: Annotated[int, typer.Option(help="of each set, at most")] = 300,
+    passes: Annotated[int, typer.Option(help="over the frames in each run")] = 2,
+    threads: ThreadsOption = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file")] = None,
+) -> None:
+    """How well time budgets are kept, and what they cost in accuracy: `run --budget-ms` on labelled frames."""
+    from perception.backends import DEFAULT_BACKEND
+    from perception.runtime.budget.bench import BudgetBench, bench_budget
+
+    config = BudgetBench(
+        data=parse_data(data or list(STILL_FRAMES)),
+        drives=drives,
+        engine=engine,
+        backend=backend or DEFAULT_BACKEND,
+        precision=precision,
+        shares=tuple(share or (1.0, 0.75, 0.5, 0.25)),
+        frames=frames,
+        passes=passes,
+        threads=threads,
+        out=out,
+    )
+    close({"bench": "budget", **bench_budget(config)})
 
 
 def split_list(texts: list[str] | None, default: str) -> tuple[str, ...]:

@@ -49,6 +49,11 @@ class RunningCosts:
             self._update()
             self._typical_ms[variant] *= (spent_ms / (typical_ms * self._level)) ** DRIFT
 
+    def typical_ms(self, variant: Variant) -> float:
+        """The time that half of the frames exceed, as things stand."""
+        with self._lock:
+            return self._level * self._typical_ms[variant]
+
     def p95_ms(self, variant: Variant) -> float:
         """The time that at most one frame in twenty exceeds, as things stand."""
         with self._lock:

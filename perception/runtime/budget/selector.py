@@ -58,9 +58,11 @@ class TaskSelector(Observer):
         reading: of the engine's outputs, for the calibration.
         frame_wh: size of the frames, px.
         warmup: finished frames that the account leaves out.
+        **rules: of `Policy`, other than as shipped.
 
     Raises:
-        ConfigError: not even the smallest size with both heads fits the budget.
+        ConfigError: the smallest size with both heads takes more than the budget in half of the runs. A budget that only interruptions by other
+            processes exceed is tried, and its misses are counted.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class TaskSelector(Observer):
         *,
         frame_wh: tuple[int, int],
         warmup: int = 0,
+        **rules: Any,  # noqa: ANN401 (checked by the policy)
     ) -> None:
         self._variants = variants
         self._turns: dict[int, Turn] = {}
@@ -81,13 +84,13 @@ class TaskSelector(Observer):
         blank = grey_frame(frame_wh)
         costs = RunningCosts(variants.calibrate(partial(self._rehearse, blank, reading)))
         self._costs = costs
-        self._policy = Policy(budget_ms, costs, variants.sizes)
+        self._policy = Policy(budget_ms, costs, variants.sizes, **rules)
         self._account = BudgetAccount(budget_ms, warmup)
         self._calibrated_ms = {v.name: round(costs.p95_ms(v), 3) for v in variants}
         smallest = Variant(variants.sizes[-1], with_map=True)
-        if (least_ms := costs.p95_ms(smallest)) > budget_ms:
+        if (least_ms := costs.typical_ms(smallest)) > budget_ms:
             raise ConfigError(
-                f"--budget-ms {budget_ms:g}: expected at least {least_ms:.1f}, which the smallest size with boxes and class map, {smallest.name}, takes here at p95"
+                f"--budget-ms {budget_ms:g}: expected more than the {least_ms:.1f} that the smallest size with boxes and class map, {smallest.name}, takes here in half of the runs"
             )
 
     def prepare(self, frame: Frame) -> Fed:

@@ -18,14 +18,8 @@ from perception.core.types import Frame
 from perception.runtime.budget.cut import boxes_engine
 from perception.runtime.budget.policy import Variant
 
-SCALES = (
-    1.0,
-    0.85,
-    0.75,
-    0.625,
-    0.5,
-    0.375,
-)  # of the sides; pixels, and so times, in steps of about 0.7
+# of the sides; pixels, and so times, in steps of about 0.7
+SCALES = (1.0, 0.85, 0.75, 0.625, 0.5, 0.375, 0.3)
 CALIBRATION_ROUNDS = 8  # of every variant, after one to warm up
 NS_PER_MS = 1e6
 

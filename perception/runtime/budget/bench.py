@@ -1,0 +1,242 @@
+"""The command ``perception bench budget``: how well budgets are kept, and what they cost in accuracy, on labelled frames that run through the real loop."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import cv2
+from rich.console import Console
+from rich.table import Table
+
+from perception.backends import open_backend
+from perception.backends.base import Backend
+from perception.core.errors import OutputError
+from perception.core.geometry import choose_model_size
+from perception.core.manifest import Engine, load_engine
+from perception.core.types import Scene
+from perception.datasets import Sample
+from perception.datasets.drives import rendered_drives
+from perception.metrics.bootstrap import FrameRecords, Resampling, interval, resample_figures
+from perception.metrics.evaluator import GraphResult
+from perception.runtime.budget.pipeline import BudgetPipeline
+from perception.runtime.budget.selector import TaskSelector
+from perception.runtime.budget.variants import Variants, check_budget
+from perception.runtime.evaluation.evaluate import build_evaluator
+from perception.runtime.evaluation.frames import DataSplits, open_datasets, spread
+from perception.sources.base import Picture, Source
+from perception.stages.postprocess import Reading
+
+FIGURES = ("miou", "road_iou", "ap50")
+WARMUP = 20  # frames left out of the times
+DRIVE_BLOCK = 15  # frames of a rendered drive, half a second, that a bootstrap draws together
+WHOLE = "no budget"
+# rules of the policy: as shipped, and others for drives, where a map may be carried at all
+SHIPPED: dict[str, dict[str, Any]] = {"as shipped": {}}
+OTHERS: dict[str, dict[str, Any]] = {
+    "map in every frame": {"map_every": 1},
+    "map in every second frame": {"still": inf},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetBench:
+    """What to run.
+
+    Attributes:
+        data: name and split of labelled sets of single frames, among which no map can be carried.
+        drives: root of rendered drives, as ``perception render --out ROOT/val`` leaves them; ``None``: none.
+        engine, backend, precision: as usual; the backend is one for CPUs.
+        shares: budgets, of the median time of a frame with everything at full size.
+        frames: of each set, spread over it; of drives, the first.
+        passes: over them, in each run; the first is scored, all are timed.
+        threads: of the inference; ``None`` is every core.
+        out: file for the closing JSON object; ``None``: none.
+    """
+
+    data: DataSplits
+    drives: Path | None
+    engine: str
+    backend: str
+    precision: str
+    shares: tuple[float, ...]
+    frames: int
+    passes: int
+    threads: int | None
+    out: Path | None
+
+
+class Samples(Source):
+    """Labelled frames as a recording, again and again; their sizes may differ a little."""
+
+    def __init__(self, name: str, samples: Sequence[Sample], passes: int) -> None:
+        super().__init__(name)
+        self.live = True  # only such a source may change its size
+        self.fps = None
+        self.length = passes * len(samples)
+        height, width = samples[0].image.shape[:2]
+        self.size_wh = (width, height)
+        self._samples = samples
+        self._passes = passes
+
+    def _pictures(self) -> Iterator[Picture]:
+        for _ in range(self._passes):
+            for sample in self._samples:
+                yield Picture(sample.image, time.monotonic_ns(), None)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def bench_budget(bench: BudgetBench) -> dict[str, Any]:
+    """Measure, and show the table on stderr.
+
+    Returns:
+        Engine, backend, precision, device, and ``"rows"``: for each set, budget and rule what `BudgetAccount.summary` gives, the `FIGURES`, and under
+        ``"minus_whole"`` 95 % intervals of each figure minus the same without a budget, on the same draws.
+
+    Raises:
+        ConfigError, InputError, EngineError: of the data, the engine or the backend.
+        OutputError: the file cannot be written.
+    """
+    cv2.setNumThreads(1)  # as in a run
+    engine = load_engine(bench.engine)
+    check_budget(inf, bench.backend, engine)
+    rows: list[dict[str, Any]] = []
+    summary = {"engine": engine.manifest.name, "backend": bench.backend, "rows": rows}
+    for scored in _sets(bench):
+        height, width = scored.samples[0].image.shape[:2]
+        size_wh = choose_model_size((width, height), engine.manifest.max_pixels)
+        with (
+            open_backend(
+                bench.backend, engine, size_wh, precision=bench.precision, threads=bench.threads
+            ) as whole,
+            Variants(engine, whole, (width, height), bench.threads) as variants,
+        ):
+            rows += _rows(_Runs(bench, engine, whole, variants, scored))
+            summary.update(precision=whole.precision, device=whole.device)
+    Console(stderr=True).print(_table(summary))
+    if bench.out is not None:
+        _leave(bench.out, summary)
+    return summary
+
+
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """Labelled frames, how many neighbours a bootstrap draws together, and the rules that they can tell apart."""
+
+    name: str
+    samples: Sequence[Sample]
+    resampling: Resampling
+    rules: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """One set, and what it is run with."""
+
+    bench: BudgetBench
+    engine: Engine
+    whole: Backend
+    variants: Variants
+    scored: _Set
+
+    def run(self, budget_ms: float, **rules: Any) -> tuple[dict[str, Any], FrameRecords]:  # noqa: ANN401 (of the policy)
+        """The account and the figures of one budget, and what the figures are counted from."""
+        manifest = replace(self.engine.manifest, score_threshold=0.0)  # AP counts every box
+        samples = self.scored.samples
+        source = Samples(self.scored.name, samples, self.bench.passes)
+        selector = TaskSelector(
+            self.variants,
+            budget_ms,
+            Reading.of(manifest),
+            frame_wh=source.size_wh,
+            warmup=WARMUP,
+            **rules,
+        )
+        scenes: list[Scene] = []
+        with BudgetPipeline(
+            source, self.whole, manifest, live=False, observers=(selector,), selector=selector
+        ) as pipeline:
+            for scene in pipeline.scenes():
+                if len(scenes) < len(samples):
+                    scenes.append(scene)
+        evaluator = build_evaluator(self.engine.manifest)
+        for sample, scene in zip(samples, scenes, strict=True):
+            evaluator.update(sample, GraphResult(scene.detections, scene.class_map))
+        figures = evaluator.compute()
+        found = {name: figures[name] for name in FIGURES if name in figures}
+        return {**selector.summary(), **found}, evaluator.records()
+
+
+def _sets(bench: BudgetBench) -> Iterator[_Set]:
+    """In memory, so that reading the frames takes no time from the run."""
+    if bench.data:
+        for name, dataset in open_datasets(bench.data).items():
+            samples = [dataset[index] for index in spread(len(dataset), bench.frames)]
+            yield _Set(name, samples, Resampling(block=dataset.stretch), SHIPPED)
+    if bench.drives is not None:
+        frames = [
+            (drive, index)
+            for drive in rendered_drives(bench.drives)
+            for index in range(len(drive.moments_s))
+        ]
+        samples = [drive.load(index) for drive, index in frames[: bench.frames]]
+        yield _Set(str(bench.drives), samples, Resampling(block=DRIVE_BLOCK), SHIPPED | OTHERS)
+
+
+def _rows(runs: _Runs) -> Iterator[dict[str, Any]]:
+    whole, records = runs.run(inf)
+    scored = runs.scored
+    drawn = resample_figures(records, scored.resampling)
+    full_ms = whole["spent_ms"]["p50"]
+    of = {"data": scored.name}
+    yield {**of, "rule": WHOLE, **whole, "budget_ms": None, "kept_at_p95": None}
+    for share, (rule, changes) in product(runs.bench.shares, scored.rules.items()):
+        row, records = runs.run(share * full_ms, **changes)
+        own = resample_figures(records, scored.resampling)
+        lost = {n: interval(own[n] - drawn[n]) for n in FIGURES if n in own and n in drawn}
+        yield {**of, "rule": rule, "share": share, **row, "minus_whole": lost}
+
+
+def _table(summary: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"{summary['engine']}, {summary['backend']} {summary['precision']}, {summary['device']}",
+        caption="time of a frame: preprocess, infer, postprocess; (): 95 % interval of the figure minus that without a budget",
+    )
+    for name in ("data", "budget, ms", "rule"):
+        table.add_column(name)
+    for name in ("p50", "p95", "p99", "missed", "own maps", *FIGURES):
+        table.add_column(name, justify="right")
+    table.add_column("variants, % of frames")
+    for row in summary["rows"]:
+        spent, n = row["spent_ms"], max(1, row["spent_ms"]["n"])
+        budget = "" if row["budget_ms"] is None else f"{row['budget_ms']:.1f} ({row['share']:g})"
+        missed = "" if row["budget_ms"] is None else f"{row['missed'] / n:.1%} of {n}"
+        table.add_row(
+            row["data"], budget, row["rule"],
+            *(f"{spent[p]:.1f}" for p in ("p50", "p95", "p99")),
+            missed, f"{row['own_map_share']:.0%}",
+            *(_figure(row, name) for name in FIGURES),
+            ", ".join(f"{v} {count / n:.0%}" for v, count in row["variants"].items()),
+        )  # fmt: skip
+    return table
+
+
+def _figure(row: dict[str, Any], name: str) -> str:
+    if name not in row:
+        return ""
+    spread = row.get("minus_whole", {}).get(name)
+    return f"{row[name]:.3f}" + (" ({:+.3f} to {:+.3f})".format(*spread) if spread else "")
+
+
+def _leave(path: Path, summary: dict[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -83,7 +83,9 @@ def latency(
 def budget(
     data: Annotated[
         list[str] | None,
-        typer.Option(help="SET:SPLIT of single frames; default: camvid:val and kitti_road:val"),
+        typer.Option(
+            help="SET:SPLIT of single frames; default: camvid:val and kitti_road:val, with --drives none"
+        ),
     ] = None,
     drives: Annotated[
         Path | None,
@@ -110,7 +112,7 @@ def budget(
     from perception.runtime.budget.bench import BudgetBench, bench_budget
 
     config = BudgetBench(
-        data=parse_data(data or list(STILL_FRAMES)),
+        data=() if drives and not data else parse_data(data or list(STILL_FRAMES)),
         drives=drives,
         engine=engine,
         backend=backend or DEFAULT_BACKEND,

@@ -14,7 +14,8 @@ import numpy as np
 from perception.runtime.budget.policy import Variant
 
 WINDOW = 60  # frames: two seconds at 30 a second, after which a load that has ended is forgotten
-LEVEL_WINDOW = 15  # of them the newest: half of these make a new level
+# Of them the newest: half of these make a new level. An even number: of two variants in turn, the level lies between both.
+LEVEL_WINDOW = 16
 # Of the window, the second largest: the next frame of a steady machine lies above it in 2 of 61 cases, which leaves room below 5 % for
 # the frames in which a machine that gets slower is noticed.
 QUANTILE = 0.97

@@ -18,7 +18,7 @@ from perception.backends.base import Backend
 from perception.core.errors import OutputError
 from perception.core.geometry import choose_model_size
 from perception.core.manifest import Engine, load_engine
-from perception.core.types import Scene
+from perception.core.types import Float64, Scene
 from perception.datasets import Sample
 from perception.datasets.drives import rendered_drives
 from perception.metrics.bootstrap import FrameRecords, Resampling, interval, resample_figures
@@ -34,13 +34,17 @@ from perception.stages.postprocess import Reading
 FIGURES = ("miou", "road_iou", "ap50")
 WARMUP = 20  # frames left out of the times
 DRIVE_BLOCK = 15  # frames of a rendered drive, half a second, that a bootstrap draws together
-WHOLE = "no budget"
-# rules of the policy: as shipped, and others for drives, where a map may be carried at all
-SHIPPED: dict[str, dict[str, Any]] = {"as shipped": {}}
-OTHERS: dict[str, dict[str, Any]] = {
-    "map in every frame": {"map_every": 1},
+UNLIMITED = {"rule": "no budget", "budget_ms": None, "kept_at_p95": None}
+# rules of the policy; in sets of single frames, which are no neighbours, no map can be carried
+SINGLE: dict[str, dict[str, Any]] = {"map in every frame": {"map_every": 1}}
+DRIVES: dict[str, dict[str, Any]] = {
+    "as shipped": {},
+    **SINGLE,
     "map in every second frame": {"still": inf},
 }
+REFERENCE_FRAMES = (
+    60  # on which the time of a frame without a budget is taken anew before each budget
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +100,9 @@ def bench_budget(bench: BudgetBench) -> dict[str, Any]:
     """Measure, and show the table on stderr.
 
     Returns:
-        Engine, backend, precision, device, and ``"rows"``: for each set, budget and rule what `BudgetAccount.summary` gives, the `FIGURES`, and under
-        ``"minus_whole"`` 95 % intervals of each figure minus the same without a budget, on the same draws.
+        Engine, backend, precision, device, and ``"rows"``: for each set, every size without a budget (``"budget_ms"`` is null), then every budget and
+        rule: what `BudgetAccount.summary` gives, the `FIGURES`, and under ``"minus_whole"`` 95 % intervals of each figure minus the same at the
+        largest size without a budget, on the same draws.
 
     Raises:
         ConfigError, InputError, EngineError: of the data, the engine or the backend.
@@ -147,9 +152,26 @@ class _Runs:
 
     def run(self, budget_ms: float, **rules: Any) -> tuple[dict[str, Any], FrameRecords]:  # noqa: ANN401 (of the policy)
         """The account and the figures of one budget, and what the figures are counted from."""
+        account, scenes = self._stream(self.scored.samples, self.bench.passes, budget_ms, rules)
+        evaluator = build_evaluator(self.engine.manifest)
+        for sample, scene in zip(self.scored.samples, scenes, strict=True):
+            evaluator.update(sample, GraphResult(scene.detections, scene.class_map))
+        figures = evaluator.compute()
+        found = {name: figures[name] for name in FIGURES if name in figures}
+        return {**account, **found}, evaluator.records()
+
+    def whole_ms(self) -> float:
+        """Median time of a frame without a budget, just now."""
+        samples = self.scored.samples[: WARMUP + REFERENCE_FRAMES]
+        account, _ = self._stream(samples, 1, inf, {})
+        return float(account["spent_ms"]["p50"])
+
+    def _stream(
+        self, samples: Sequence[Sample], passes: int, budget_ms: float, rules: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[Scene]]:
+        """The account of a run, and the scenes of its first pass."""
         manifest = replace(self.engine.manifest, score_threshold=0.0)  # AP counts every box
-        samples = self.scored.samples
-        source = Samples(self.scored.name, samples, self.bench.passes)
+        source = Samples(self.scored.name, samples, passes)
         selector = TaskSelector(
             self.variants,
             budget_ms,
@@ -165,12 +187,7 @@ class _Runs:
             for scene in pipeline.scenes():
                 if len(scenes) < len(samples):
                     scenes.append(scene)
-        evaluator = build_evaluator(self.engine.manifest)
-        for sample, scene in zip(samples, scenes, strict=True):
-            evaluator.update(sample, GraphResult(scene.detections, scene.class_map))
-        figures = evaluator.compute()
-        found = {name: figures[name] for name in FIGURES if name in figures}
-        return {**selector.summary(), **found}, evaluator.records()
+        return selector.summary(), scenes
 
 
 def _sets(bench: BudgetBench) -> Iterator[_Set]:
@@ -178,7 +195,7 @@ def _sets(bench: BudgetBench) -> Iterator[_Set]:
     if bench.data:
         for name, dataset in open_datasets(bench.data).items():
             samples = [dataset[index] for index in spread(len(dataset), bench.frames)]
-            yield _Set(name, samples, Resampling(block=dataset.stretch), SHIPPED)
+            yield _Set(name, samples, Resampling(block=dataset.stretch), SINGLE)
     if bench.drives is not None:
         frames = [
             (drive, index)
@@ -186,27 +203,34 @@ def _sets(bench: BudgetBench) -> Iterator[_Set]:
             for index in range(len(drive.moments_s))
         ]
         samples = [drive.load(index) for drive, index in frames[: bench.frames]]
-        yield _Set(str(bench.drives), samples, Resampling(block=DRIVE_BLOCK), SHIPPED | OTHERS)
+        yield _Set(str(bench.drives), samples, Resampling(block=DRIVE_BLOCK), DRIVES)
 
 
 def _rows(runs: _Runs) -> Iterator[dict[str, Any]]:
-    whole, records = runs.run(inf)
+    """Each size by itself without a budget, then each budget by each rule."""
     scored = runs.scored
-    drawn = resample_figures(records, scored.resampling)
-    full_ms = whole["spent_ms"]["p50"]
-    of = {"data": scored.name}
-    yield {**of, "rule": WHOLE, **whole, "budget_ms": None, "kept_at_p95": None}
-    for share, (rule, changes) in product(runs.bench.shares, scored.rules.items()):
-        row, records = runs.run(share * full_ms, **changes)
+    for size_wh in runs.variants.sizes:
+        row, records = runs.run(inf, sizes=(size_wh,))
         own = resample_figures(records, scored.resampling)
-        lost = {n: interval(own[n] - drawn[n]) for n in FIGURES if n in own and n in drawn}
-        yield {**of, "rule": rule, "share": share, **row, "minus_whole": lost}
+        if size_wh == runs.variants.sizes[0]:
+            whole = own
+        yield {"data": scored.name, **_lost(own, whole), **row, **UNLIMITED}
+    for share, (rule, changes) in product(runs.bench.shares, scored.rules.items()):
+        row, records = runs.run(share * runs.whole_ms(), **changes)
+        own = resample_figures(records, scored.resampling)
+        yield {"data": scored.name, "rule": rule, "share": share, **_lost(own, whole), **row}
+
+
+def _lost(own: dict[str, Float64], whole: dict[str, Float64]) -> dict[str, Any]:
+    """The 95 % intervals of the figures minus those at the largest size without a budget."""
+    names = [name for name in FIGURES if name in own and name in whole]
+    return {"minus_whole": {name: interval(own[name] - whole[name]) for name in names}}
 
 
 def _table(summary: dict[str, Any]) -> Table:
     table = Table(
         title=f"{summary['engine']}, {summary['backend']} {summary['precision']}, {summary['device']}",
-        caption="time of a frame: preprocess, infer, postprocess; (): 95 % interval of the figure minus that without a budget",
+        caption="time of a frame: preprocess, infer, postprocess; (): 95 % interval of the figure minus that at the largest size",
     )
     for name in ("data", "budget, ms", "rule"):
         table.add_column(name)

@@ -11,6 +11,7 @@ MAP_EVERY = 2  # frames: so often at least the class map is seen anew
 # Mean difference of the tiny grey pictures, in grey levels, up to which the view hardly changes. Neighbouring frames of two real motorway recordings
 # at 24 Hz differ by 0.3 to 3; on rendered drives, after 3 to 4, the labelled road still overlaps itself to 0.96, after 12 to 20 to 0.89.
 STILL = 3.0
+MOVED = 12.0  # up to which a map is carried where no size fits with one
 MAX_MAP_AGE_MS = 300.0  # in which a pedestrian who starts to run comes 1 m far
 
 
@@ -59,8 +60,8 @@ class Policy:
     """The choice, a frame at a time.
 
     Where the largest size fits with the map, that is it. Otherwise a frame without the map has room for a larger size: where the view hardly changes, it is taken
-    for the frames between two maps. Where no size fits with the map, it is left out for as long as the map may get old, then
-    seen at the smallest size, over the budget.
+    for the frames between two maps. Where no size fits with the map, it is left out until it is too old or the view another one, then seen at
+    the smallest size, over the budget.
 
     Attributes:
         budget_ms: for one frame.
@@ -86,7 +87,8 @@ class Policy:
             return whole or Variant(smallest, with_map=True)
         boxes = self._largest(with_map=False)
         if whole is None:
-            return boxes or Variant(smallest, with_map=False)
+            carried = self.map_every > 1 and last.change <= MOVED
+            return (carried and boxes) or Variant(smallest, with_map=not carried)
         larger = boxes is not None and self.sizes.index(boxes.size_wh) < self.sizes.index(
             whole.size_wh
         )

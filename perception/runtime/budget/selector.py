@@ -84,10 +84,10 @@ class TaskSelector(Observer):
         blank = grey_frame(frame_wh)
         costs = RunningCosts(variants.calibrate(partial(self._rehearse, blank, reading)))
         self._costs = costs
-        self._policy = Policy(budget_ms, costs, variants.sizes, **rules)
+        self._policy = Policy(budget_ms, costs, **{"sizes": variants.sizes, **rules})
         self._account = BudgetAccount(budget_ms, warmup)
         self._calibrated_ms = {v.name: round(costs.p95_ms(v), 3) for v in variants}
-        smallest = Variant(variants.sizes[-1], with_map=True)
+        smallest = Variant(self._policy.sizes[-1], with_map=True)
         if (least_ms := costs.typical_ms(smallest)) > budget_ms:
             raise ConfigError(
                 f"--budget-ms {budget_ms:g}: expected more than the {least_ms:.1f} that the smallest size with boxes and class map, {smallest.name}, takes here in half of the runs"

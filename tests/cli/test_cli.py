@@ -105,6 +105,12 @@ def check_refused(done, code, words):
             "/proc/none",
             id="unwritable output",
         ),
+        pytest.param(
+            ["--budget-ms", "9", "--backend", "tensorrt"],
+            ExitCode.USAGE,
+            "expected a backend of ['onnxruntime', 'openvino'], got 'tensorrt'",
+            id="budget",
+        ),
         pytest.param(["--sink", "jsnl=a"], ExitCode.USAGE, "did you mean 'jsonl'", id="sink"),
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 
 from perception.core.errors import ConfigError, OutputError, PerceptionError
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
-from perception.core.types import Truth
+from perception.core.types import Seen, Truth
 from perception.sinks import SINKS, open_sink, open_sinks
 from perception.sinks.base import Sink, SinkContext, SinkGroup
 from perception.sinks.overlay import Caption, build_style, draw_scene
@@ -299,6 +299,14 @@ def test_the_caption_tells_age_and_rate(make_scene):
     first_ns = scene.frame.captured_ns + 20_000_000
     assert caption.text(scene, first_ns) == "frame 3  age 20 ms  - fps"
     assert caption.text(scene, first_ns + 50_000_000) == "frame 3  age 70 ms  20.0 fps"
+
+
+def test_the_caption_tells_the_age_of_a_map_that_has_its_own(make_scene):
+    scene = make_scene(3)
+    captured_ns = scene.frame.captured_ns
+    scene = replace(scene, map_seen=Seen(1, captured_ns - 66_000_000))
+    text = Caption().text(scene, captured_ns + 20_000_000)
+    assert text == "frame 3  age 20 ms  - fps  map 86 ms"
 
 
 # --- several sinks -------------------------------------------------------------------------------------------------------

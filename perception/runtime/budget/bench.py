@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from math import inf
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from perception.backends import open_backend
 from perception.backends.base import Backend
-from perception.core.errors import OutputError
+from perception.core.errors import ConfigError, OutputError
 from perception.core.geometry import choose_model_size
 from perception.core.manifest import Engine, load_engine
 from perception.core.types import Float64, Scene
@@ -114,6 +114,10 @@ def bench_budget(bench: BudgetBench) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     summary = {"engine": engine.manifest.name, "backend": bench.backend, "rows": rows}
     for scored in _sets(bench):
+        if len(scored.samples) * bench.passes <= WARMUP:
+            raise ConfigError(
+                f"{scored.name}: expected more than {WARMUP} frames, which are warm-up, got {bench.passes} times {len(scored.samples)}; raise --passes"
+            )
         height, width = scored.samples[0].image.shape[:2]
         size_wh = choose_model_size((width, height), engine.manifest.max_pixels)
         with (
@@ -163,7 +167,8 @@ class _Runs:
     def whole_ms(self) -> float:
         """Median time of a frame without a budget, just now."""
         samples = self.scored.samples[: WARMUP + REFERENCE_FRAMES]
-        account, _ = self._stream(samples, 1, inf, {})
+        passes = ceil((WARMUP + REFERENCE_FRAMES) / len(samples))
+        account, _ = self._stream(samples, passes, inf, {})
         return float(account["spent_ms"]["p50"])
 
     def _stream(

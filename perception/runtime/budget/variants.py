@@ -30,7 +30,7 @@ def check_budget(budget_ms: float, backend: str, engine: Engine) -> None:
         raise ConfigError(f"--budget-ms: expected more than 0, got {budget_ms:g}")
     if backend not in CPU_BACKENDS:
         raise ConfigError(
-            f"--budget-ms: expected a backend of {list(CPU_BACKENDS)}, got {backend!r}, which compiles an engine for each size and set of heads"
+            f"--budget-ms: expected a backend of {list(CPU_BACKENDS)}, got {backend!r}; those for GPUs would compile an engine for each size and set of heads"
         )
     if missing := set(GRAPH_OUTPUTS) - set(engine.manifest.outputs):
         raise ConfigError(

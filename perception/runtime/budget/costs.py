@@ -7,7 +7,7 @@ one tells of the others too. The excess comes from interruptions, which strike a
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from math import ceil, sqrt
+from math import sqrt
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from perception.runtime.budget.policy import Variant
 WINDOW = 60  # frames: two seconds at 30 a second, after which a load that has ended is forgotten
 # Of them the newest: half of these make a new level. An even number: of two variants in turn, the level lies between both.
 LEVEL_WINDOW = 16
-# Of the window, the second largest: the next frame of a steady machine lies above it in 2 of 61 cases, which leaves room below 5 % for
+# Of the window, the second largest counts: the next frame of a steady machine lies above it in 2 of 61 cases, which leaves room below 5 % for
 # the frames in which a machine that gets slower is noticed.
-QUANTILE = 0.97
+LARGEST = 2
+FORGOTTEN = 3  # calibrated times that each frame replaces: what disturbed the calibration is over after a second
 DRIFT = 0.05  # share by which a typical time moves towards what is seen, against those of the other variants
 
 
@@ -40,12 +41,16 @@ class RunningCosts:
         self._seen: deque[tuple[float, float]] = deque(maxlen=WINDOW)  # typical and spent, ms
         for row in zip(*calibrated_ms.values(), strict=True):
             self._seen.extend(zip(self._typical_ms.values(), row, strict=True))
+        self._calibrated = len(self._seen)  # of those seen, the oldest
         self._update()
 
     def observe(self, variant: Variant, spent_ms: float) -> None:
         """Take note of a frame that was run."""
         with self._lock:
             typical_ms = self._typical_ms[variant]
+            for _ in range(min(FORGOTTEN, self._calibrated)):
+                self._seen.popleft()
+                self._calibrated -= 1
             self._seen.append((typical_ms, spent_ms))
             self._update()
             self._typical_ms[variant] *= (spent_ms / (typical_ms * self._level)) ** DRIFT
@@ -65,4 +70,4 @@ class RunningCosts:
         typical, spent = np.array(self._seen).T
         self._level = float(np.median((spent / typical)[-LEVEL_WINDOW:]))
         excess = np.sort((spent - self._level * typical) / np.sqrt(typical))
-        self._excess = float(excess[ceil(QUANTILE * len(excess)) - 1])
+        self._excess = float(excess[-min(LARGEST, len(excess))])

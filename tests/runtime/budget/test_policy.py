@@ -139,6 +139,15 @@ def test_two_variants_that_drift_apart_are_told_apart():
     assert ratio == pytest.approx(70 / 40, rel=0.1)
 
 
+def test_a_calibration_that_was_disturbed_is_forgotten_after_a_second():
+    disturbed = [40.0] * 6 + [150.0, 160.0]
+    costs = RunningCosts(dict.fromkeys(VARIANTS, disturbed))
+    assert costs.p95_ms(whole(1)) > 100
+    for _ in range(25):
+        costs.observe(whole(1), 40.0)
+    assert costs.p95_ms(whole(1)) == pytest.approx(40, rel=0.02)
+
+
 def test_costs_need_a_time_of_every_variant():
     with pytest.raises(ValueError, match="expected times above 0"):
         RunningCosts({whole(0): [0.0]})

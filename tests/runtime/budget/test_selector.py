@@ -343,3 +343,13 @@ def test_an_engine_without_a_class_map_has_no_budget(config, make_engine):
 )  # fmt: skip
 def test_sizes_are_multiples_of_32_of_the_aspect_of_the_frame(frame_wh, largest_wh, sizes):
     assert variant_sizes(frame_wh, largest_wh) == sizes
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_half_of_what_a_frame_takes_is_kept_at_p95_on_the_shipped_drive(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the cache is made here
+    whole = run(RunConfig(source="demo", limit=60))["stages_ms"]
+    half_ms = sum(whole[stage]["p50"] for stage in COVERED) / 2
+    account = run(RunConfig(source="demo", budget_ms=half_ms))["budget"]
+    assert account["kept_at_p95"], account

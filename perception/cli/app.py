@@ -26,6 +26,7 @@ from perception.cli.options import (
 )
 from perception.cli.quantize import quantize
 from perception.cli.render import render_app
+from perception.core.errors import ExitCode
 
 app = typer.Typer(
     name="perception",
@@ -62,9 +63,10 @@ def common(
 @app.command()
 def run(
     source: Annotated[
-        str,
+        list[str],
         typer.Option(
-            help="PATH, folder of pictures, camera:N, gst:PIPELINE, rtsp://..., http://..., udp://..., synthetic, or demo"
+            help="PATH, folder of pictures, camera:N, gst:PIPELINE, rtsp://..., http://..., udp://..., synthetic, or demo; "
+            "given again: one more camera"
         ),
     ],
     engine: EngineOption = ENGINE,
@@ -137,7 +139,7 @@ def run(
     patient = {} if patience is None else {"patience_s": patience}
     summary = run_loop(
         RunConfig(
-            source=source,
+            source=tuple(source),
             engine=engine,
             backend=backend or DEFAULT_BACKEND,
             precision=precision,
@@ -158,6 +160,8 @@ def run(
     if out is not None:
         print("\n".join(str(path) for path in sorted(out.iterdir())), file=sys.stderr)
     close(summary)
+    if any(camera["lost"] for camera in summary["cameras"]):
+        raise typer.Exit(ExitCode.INPUT)
 
 
 @app.command()

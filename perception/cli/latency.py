@@ -1,11 +1,19 @@
-"""The command ``perception bench latency``."""
+"""The commands ``perception bench latency`` and ``perception bench batch``."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from perception.cli.options import ENGINE, close
+from perception.cli.options import (
+    ENGINE,
+    BackendOption,
+    EngineOption,
+    PrecisionOption,
+    SizeOption,
+    ThreadsOption,
+    close,
+)
 from perception.core.errors import ConfigError, ExitCode
 
 LISTS = "a comma list, or as often as you like"
@@ -80,3 +88,29 @@ def _count(text: str) -> int | None:
     if text and not text.isdecimal():
         raise ConfigError(f"--threads: expected a number, got {text!r}")
     return int(text) if text else None
+
+
+def batch(
+    engine: EngineOption = ENGINE,
+    backend: BackendOption = "",
+    precision: PrecisionOption = "",
+    size: SizeOption = "640x384",
+    frames: Annotated[int, typer.Option(help="of one batch: one a camera")] = 6,
+    pairs: Annotated[int, typer.Option(help="of a batch and its frames one by one")] = 30,
+    threads: ThreadsOption = None,
+) -> None:
+    """One call with the frames of several cameras against one call for each, in turn; CPU backends."""
+    from perception.backends import DEFAULT_BACKEND
+    from perception.core.manifest import load_engine
+    from perception.runtime.bench.batch import bench_batch as time_batch
+
+    summary = time_batch(
+        load_engine(engine),
+        backend=backend or DEFAULT_BACKEND,
+        precision=precision,
+        size=size,
+        frames=frames,
+        pairs=pairs,
+        threads=threads,
+    )
+    close({"bench": "batch", **summary})

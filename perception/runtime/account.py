@@ -2,16 +2,18 @@
 
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -72,9 +74,29 @@ class ProgressLine:
             self._live.stop()
 
 
-def show_report(report: LatencyReport) -> None:
-    """Print the account of a run as a table on stderr."""
-    Console(stderr=True).print(report_table(report))
+def show_report(report: LatencyReport, cameras: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Print the account of a run on stderr, and that of its cameras (`Camera.summary`) where they are several."""
+    console = Console(stderr=True)
+    console.print(report_table(report))
+    if len(cameras) > 1:
+        console.print(camera_table(cameras))
+
+
+def camera_table(cameras: Sequence[Mapping[str, Any]]) -> Table:
+    """A row a camera: what it gave, how old its results were, its longest silence, and whether it was lost."""
+    table = Table(title=f"{len(cameras)} cameras", caption="age of results at the sinks, ms")
+    table.add_column("camera")
+    for name in ("frames", "dropped", "age p50", "p95", "stalls", "silence, s"):
+        table.add_column(name, justify="right")
+    table.add_column("state")
+    for one in cameras:
+        counts = [str(one[key]) for key in ("frames", "dropped")]
+        ages = [f"{one['age_ms'][key]:.1f}" for key in ("p50", "p95")]
+        silence = [str(one["stalls"]), f"{one['longest_silence_s']:.1f}"]
+        state = "lost" if one["lost"] else "stalled" if one["stalls"] else ""
+        name = escape(f"{one['camera']}: {one['source']}")
+        table.add_row(name, *counts, *ages, *silence, state)
+    return table
 
 
 def report_table(report: LatencyReport) -> Table:

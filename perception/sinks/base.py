@@ -20,11 +20,13 @@ class SinkContext:
         box_classes: names of the box classes, index = class id.
         map_classes: names of the map classes, index = class id.
         fps: nominal frames a second of the source, ``None`` where unknown.
+        cameras: number of sources whose frames come.
     """
 
     box_classes: tuple[str, ...]
     map_classes: tuple[str, ...]
     fps: float | None = None
+    cameras: int = 1
 
 
 class Sink(Closing):

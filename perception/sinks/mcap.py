@@ -1,7 +1,8 @@
 """Results as an MCAP file, which Foxglove opens: pictures, boxes and road drawn over them, and each result whole.
 
 Topics: ``/camera/image`` (foxglove.CompressedImage), ``/camera/found`` (foxglove.ImageAnnotations), ``/camera/classes`` (the class map in its
-colours, PNG in a foxglove.CompressedImage), ``/results`` (JSON, as the sink ``jsonl`` writes it).
+colours, PNG in a foxglove.CompressedImage), ``/results`` (JSON, as the sink ``jsonl`` writes it). Several cameras have ``/camera_0/image`` and
+so on, each, and share ``/results``.
 """
 
 import time
@@ -31,7 +32,7 @@ from perception.sinks.overlay import BOXES_BGR, TEXT_BGR, build_style
 JPEG_QUALITY = 85
 LINE_PX = 2.0
 FONT_PX = 14.0
-CAMERA = "camera"  # frame of reference of the pictures
+CAMERA = "camera"  # frame of reference of the pictures; of several cameras, with the number of each behind it
 
 
 class McapSink(Sink):
@@ -51,14 +52,18 @@ class McapSink(Sink):
         self._style = build_style(context.box_classes, context.map_classes)
         self._began_ns = time.time_ns()
         self._first: tuple[int, float | None] | None = None
+        self._by_capture = (
+            context.cameras > 1 and context.fps is None
+        )  # cameras share no other time
         self._open = True
         # the channels end with their context
         self._topics = topics = foxglove.Context()
         self._file = _File(path)
         self._writer: Any = foxglove.open_mcap(self._file, context=topics)  # type: ignore[arg-type]  # it asks for three methods
-        self._image = CompressedImageChannel("/camera/image", context=topics)
-        self._found = ImageAnnotationsChannel("/camera/found", context=topics)
-        self._map = CompressedImageChannel("/camera/classes", context=topics)
+        names = (
+            [CAMERA] if context.cameras == 1 else [f"{CAMERA}_{n}" for n in range(context.cameras)]
+        )
+        self._cameras = [_Channels(name, topics) for name in names]
         self._results = foxglove.Channel("/results", message_encoding="json", context=topics)
 
     def write(self, scene: Scene) -> None:
@@ -68,12 +73,13 @@ class McapSink(Sink):
         coloured = cv2.applyColorMap(scene.class_map, self._style.colours)
         jpeg = cv2.imencode(".jpg", scene.frame.image, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1]
         png = cv2.imencode(".png", coloured)[1]
-        for channel, data, name in ((self._image, jpeg, "jpeg"), (self._map, png, "png")):
+        camera = self._cameras[scene.frame.camera]
+        for channel, data, name in ((camera.image, jpeg, "jpeg"), (camera.classes, png, "png")):
             picture = CompressedImage(
-                timestamp=stamp, frame_id=CAMERA, data=data.tobytes(), format=name
+                timestamp=stamp, frame_id=camera.name, data=data.tobytes(), format=name
             )
             channel.log(picture, log_time=at_ns)
-        self._found.log(self._annotations(scene, stamp), log_time=at_ns)
+        camera.found.log(self._annotations(scene, stamp), log_time=at_ns)
         self._results.log(scene_record(scene, self._classes), log_time=at_ns)
         if self._file.failure is not None:
             raise self._stopped(self._file.failure)
@@ -99,7 +105,7 @@ class McapSink(Sink):
         if self._first is None:
             self._first = (frame.captured_ns, frame.stream_s)
         first_ns, first_s = self._first
-        if frame.stream_s is not None and first_s is not None:
+        if frame.stream_s is not None and first_s is not None and not self._by_capture:
             return self._began_ns + round((frame.stream_s - first_s) * 1e9)
         return self._began_ns + frame.captured_ns - first_ns
 
@@ -123,6 +129,16 @@ class McapSink(Sink):
             )
             texts.append(label)
         return ImageAnnotations(timestamp=stamp, points=lines, texts=texts)
+
+
+class _Channels:
+    """The topics of one camera."""
+
+    def __init__(self, name: str, topics: foxglove.Context) -> None:
+        self.name = name
+        self.image = CompressedImageChannel(f"/{name}/image", context=topics)
+        self.found = ImageAnnotationsChannel(f"/{name}/found", context=topics)
+        self.classes = CompressedImageChannel(f"/{name}/classes", context=topics)
 
 
 class _File:

@@ -147,6 +147,7 @@ def test_a_line_holds_the_result_with_units_in_its_keys(tmp_path, make_scene):
     age_ms = record.pop("age_ms")
     assert 0 <= age_ms < 10_000
     assert record == {
+        "camera": 0,
         "frame_id": 7,
         "stream_s": 0.7,
         "captured_ns": scene.frame.captured_ns,

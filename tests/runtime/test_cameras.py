@@ -58,10 +58,14 @@ def test_recordings_lose_nothing_and_each_keeps_its_order(loop):
     assert sink.closed == 1
 
 
-def test_live_cameras_are_served_evenly_whatever_their_rates(loop):
-    sink = FakeSink()
+@pytest.mark.parametrize(
+    ("inference_s", "writing_s"),
+    [pytest.param(0.004, 0.0, id="slow inference"), pytest.param(0.0, 0.006, id="slow sink")],
+)
+def test_live_cameras_are_served_evenly_whatever_their_rates(loop, inference_s, writing_s):
+    sink = FakeSink(work_s=writing_s)
     sources = [FakeSource(10**6, live=True, interval_s=s) for s in (0.0005, 0.001, 0.002, 0.004)]
-    loop(sources, FakeBackend(0.004), sink).run(limit=80)
+    loop(sources, FakeBackend(inference_s), sink).run(limit=80)
     counts = [len(ids) for ids in by_camera(sink, 4)]
     assert min(counts) >= 0.7 * max(counts), counts
 
@@ -82,6 +86,27 @@ def test_a_camera_that_stalls_costs_the_others_nothing_and_is_reported(loop, mon
     assert (stalled["stalls"], stalled["lost"]) == (1, "")
     assert stalled["longest_silence_s"] > 0.05
     assert caplog.text.count("camera 2 (fake): silent for") == 1
+
+
+def test_a_camera_that_comes_back_is_served_again(loop, monkeypatch, caplog):
+    monkeypatch.setattr("perception.runtime.cameras.STALLED_S", 0.05)
+
+    class Pausing(FakeSource):
+        def _pictures(self):
+            for index, picture in enumerate(super()._pictures()):
+                if index == 3:
+                    self._stopping.wait(0.2)
+                yield picture
+
+    sink = FakeSink()
+    pipeline = loop(
+        [FakeSource(400, live=True, interval_s=0.001), Pausing(9, live=True)], sink=sink
+    )
+    with caplog.at_level(logging.WARNING, "perception"):
+        pipeline.run()
+    assert by_camera(sink, 2)[1][-1] == 8
+    assert accounts(pipeline)[1]["stalls"] == 1
+    assert "camera 1 (fake): was silent for 0." in caplog.text
 
 
 def test_a_camera_that_is_lost_ends_alone(loop, caplog):

@@ -38,7 +38,7 @@ def brightness(picture, cells):
     rows, columns = cells
     height, width = picture.shape[0] // rows, picture.shape[1] // columns
     return [
-        int(picture[r * height + 24 : r * height + 32, c * width + 120 : c * width + 190].mean())
+        int(picture[r * height + 23 : r * height + 29, c * width + 120 : c * width + 190].mean())
         for r in range(rows)
         for c in range(columns)
     ]

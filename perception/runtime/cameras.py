@@ -90,11 +90,6 @@ class Camera:
             self._told = True
             logger.warning("%s: silent for %.1f s; the others go on", self, silent_ns / 1e9)
 
-    def lose(self, error: InputError) -> None:
-        """It ends here, alone."""
-        self.lost = str(error)
-        logger.error("%s: lost: %s; the others go on", self, error)
-
     def _silent_ns(self) -> int:
         since_ns = self._waits_since_ns  # read once: the reader may change it meanwhile
         return 0 if since_ns is None else time.monotonic_ns() - since_ns
@@ -163,6 +158,14 @@ class CameraGroup(Sequence[Camera]):
     def lost(self) -> list[str]:
         """Those that ended before the others, each with its reason."""
         return [f"{camera}: {camera.lost}" for camera in self if camera.lost]
+
+    def lose(self, camera: Camera, error: BaseException) -> BaseException | None:
+        """Take note that one of several is lost, if the error is of its input; the error if it is that of the whole run instead."""
+        if len(self) == 1 or not isinstance(error, InputError):
+            return error
+        camera.lost = str(error)
+        logger.error("%s: lost: %s; the others go on", camera, error)
+        return None
 
     def watch(self) -> None:
         """Log which of several are silent; one that is alone is waited for."""

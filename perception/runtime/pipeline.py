@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.backends.base import Backend
-from perception.core.errors import InputError
 from perception.core.manifest import GRAPH_INPUT, EngineManifest
 from perception.core.timing import FrameTiming, LatencyReport
 from perception.core.types import Frame, Scene
@@ -243,20 +242,12 @@ class Pipeline:
                 if not outbox.put(job, camera.index):
                     break
         except BaseException as raised:  # noqa: BLE001 (carried to the caller's thread)
-            error = self._of_run(camera, raised)
+            # a source that was told to stop may fail at that
+            stopped = self.interrupted or self._closed
+            error = None if stopped else self.cameras.lose(camera, raised)
         finally:
             outbox.end(error, camera.index)
             camera.source.close()
-
-    def _of_run(self, camera: Camera, error: BaseException) -> BaseException | None:
-        """The error if it ends the run; ``None`` where it ends this camera alone, or nothing."""
-        # a source that was told to stop may fail at that
-        if self.interrupted or self._closed:
-            return None
-        if len(self.cameras) == 1 or not isinstance(error, InputError):
-            return error
-        camera.lose(error)
-        return None
 
     @staticmethod
     def _work(steps: Sequence[Step], inbox: HandOver[Job], outbox: HandOver[Job]) -> None:

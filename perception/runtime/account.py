@@ -23,6 +23,7 @@ from perception.core.types import Scene
 SHOW_EVERY_S = 0.25
 RECENT = 60  # frames that the line is about
 PLOT_INCHES = (11.0, 5.0)
+NAME_CHARS = 24  # of a source in a table
 
 
 class ProgressLine:
@@ -94,8 +95,10 @@ def camera_table(cameras: Sequence[Mapping[str, Any]]) -> Table:
         ages = [f"{one['age_ms'][key]:.1f}" for key in ("p50", "p95")]
         silence = [str(one["stalls"]), f"{one['longest_silence_s']:.1f}"]
         state = "lost" if one["lost"] else "stalled" if one["stalls"] else ""
-        name = escape(f"{one['camera']}: {one['source']}")
-        table.add_row(name, *counts, *ages, *silence, state)
+        source = one["source"]
+        # the end of a path or an address tells more than its beginning
+        name = source if len(source) <= NAME_CHARS else f"…{source[1 - NAME_CHARS :]}"
+        table.add_row(escape(f"{one['camera']}: {name}"), *counts, *ages, *silence, state)
     return table
 
 

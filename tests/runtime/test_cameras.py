@@ -71,36 +71,36 @@ def test_live_cameras_are_served_evenly_whatever_their_rates(loop, inference_s, 
 
 
 def test_a_camera_that_stalls_costs_the_others_nothing_and_is_reported(loop, monkeypatch, caplog):
-    monkeypatch.setattr("perception.runtime.cameras.STALLED_S", 0.05)
+    monkeypatch.setattr("perception.runtime.cameras.STALLED_S", 0.2)
     sink = FakeSink()
     sources = [FakeSource(10**6, live=True, interval_s=0.001) for _ in range(5)]
     sources.insert(2, StallingSource(3, interval_s=0.001))
     pipeline = loop(sources, FakeBackend(0.003), sink)
     with caplog.at_level(logging.WARNING, "perception"):
-        pipeline.run(limit=150)
+        pipeline.run(limit=200)
     counts = [len(ids) for ids in by_camera(sink, 6)]
     assert 1 <= counts.pop(2) <= 3
-    assert sum(counts) >= 147
+    assert sum(counts) >= 197
     assert min(counts) >= 0.5 * max(counts), counts
     stalled = accounts(pipeline)[2]
     assert (stalled["stalls"], stalled["lost"]) == (1, "")
-    assert stalled["longest_silence_s"] > 0.05
+    assert stalled["longest_silence_s"] > 0.2
     assert caplog.text.count("camera 2 (fake): silent for") == 1
 
 
 def test_a_camera_that_comes_back_is_served_again(loop, monkeypatch, caplog):
-    monkeypatch.setattr("perception.runtime.cameras.STALLED_S", 0.05)
+    monkeypatch.setattr("perception.runtime.cameras.STALLED_S", 0.2)
 
     class Pausing(FakeSource):
         def _pictures(self):
             for index, picture in enumerate(super()._pictures()):
                 if index == 3:
-                    self._stopping.wait(0.2)
+                    self._stopping.wait(0.5)
                 yield picture
 
     sink = FakeSink()
     pipeline = loop(
-        [FakeSource(400, live=True, interval_s=0.001), Pausing(9, live=True)], sink=sink
+        [FakeSource(700, live=True, interval_s=0.001), Pausing(9, live=True)], sink=sink
     )
     with caplog.at_level(logging.WARNING, "perception"):
         pipeline.run()

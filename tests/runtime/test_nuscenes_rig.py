@@ -43,7 +43,7 @@ class StillCamera(Source):
 
 @pytest.mark.data
 def test_five_of_six_cameras_are_served_evenly_while_one_is_stalled(tmp_path, monkeypatch):
-    monkeypatch.setattr("perception.runtime.cameras.STALLED_S", 0.2)
+    monkeypatch.setattr("perception.runtime.cameras.STALLED_S", 0.4)
     samples = Path(os.environ["PERCEPTION_DATA"]) / "nuscenes" / "samples"
     paths = [next((samples / f"CAM_{name}").glob("*.jpg")) for name in NAMES]
     sources = [StillCamera(p, 2 if n == STALLED else None) for n, p in enumerate(paths)]
@@ -59,8 +59,8 @@ def test_five_of_six_cameras_are_served_evenly_while_one_is_stalled(tmp_path, mo
     assert 1 <= counts.pop(STALLED) <= 2
     assert max(counts) - min(counts) <= ROUNDS // 4, counts
     cameras = [camera.summary(report) for camera in pipeline.cameras]
-    assert [one["stalls"] for one in cameras].index(1) == STALLED
-    assert cameras[STALLED]["lost"] == ""
+    assert max(cameras, key=lambda one: one["longest_silence_s"])["camera"] == STALLED
+    assert (cameras[STALLED]["stalls"], cameras[STALLED]["lost"]) == (1, "")
     rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert len(rows) == report.finished == 5 * ROUNDS + 1
     assert {row["camera"] for row in rows} == set(range(6))

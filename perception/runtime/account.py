@@ -23,7 +23,7 @@ from perception.core.types import Scene
 SHOW_EVERY_S = 0.25
 RECENT = 60  # frames that the line is about
 PLOT_INCHES = (11.0, 5.0)
-NAME_CHARS = 24  # of a source in a table
+NAME_CHARS = 16  # of a source in a table, so that a row fits into 80
 
 
 class ProgressLine:
@@ -85,20 +85,28 @@ def show_report(report: LatencyReport, cameras: Sequence[Mapping[str, Any]] = ()
 
 def camera_table(cameras: Sequence[Mapping[str, Any]]) -> Table:
     """A row a camera: what it gave, how old its results were, its longest silence, and whether it was lost."""
-    table = Table(title=f"{len(cameras)} cameras", caption="age of results at the sinks, ms")
-    table.add_column("camera")
-    for name in ("frames", "dropped", "age p50", "p95", "stalls", "silence, s"):
+    table = Table(
+        title=f"{len(cameras)} cameras", caption="age at the sinks, ms; longest silence, s"
+    )
+    table.add_column("camera", no_wrap=True)
+    for name in ("frames", "dropped", "p50", "p95", "silent"):
         table.add_column(name, justify="right")
     table.add_column("state")
     for one in cameras:
         counts = [str(one[key]) for key in ("frames", "dropped")]
         ages = [f"{one['age_ms'][key]:.1f}" for key in ("p50", "p95")]
-        silence = [str(one["stalls"]), f"{one['longest_silence_s']:.1f}"]
-        state = "lost" if one["lost"] else "stalled" if one["stalls"] else ""
+        silent = f"{one['longest_silence_s']:.1f}"
+        stalled = f"stalled {one['stalls']}x" if one["stalls"] else ""
         source = one["source"]
         # the end of a path or an address tells more than its beginning
         name = source if len(source) <= NAME_CHARS else f"…{source[1 - NAME_CHARS :]}"
-        table.add_row(escape(f"{one['camera']}: {name}"), *counts, *ages, *silence, state)
+        table.add_row(
+            escape(f"{one['camera']}: {name}"),
+            *counts,
+            *ages,
+            silent,
+            "lost" if one["lost"] else stalled,
+        )
     return table
 
 

@@ -61,12 +61,12 @@ def test_the_table_of_cameras_tells_which_one_was_silent_and_which_is_lost():
         {**account, "camera": 1, "source": "/a/long/path/to/the/pictures/of/left", "frames": 3, "stalls": 2, "longest_silence_s": 8.04},
         {**account, "camera": 2, "source": "camera:[2]", "frames": 7, "lost": "unplugged"},
     ]  # fmt: skip
-    console = Console(width=100)
+    console = Console(width=80)
     with console.capture() as capture:
         console.print(camera_table(cameras))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capture.get().splitlines()]
     assert [row for row in rows if row] == [
-        ["0: rtsp://a", "90", "1", "12.3", "20.0", "0", "0.1", ""],
-        ["1: …to/the/pictures/of/left", "3", "1", "12.3", "20.0", "2", "8.0", "stalled"],
-        ["2: camera:[2]", "7", "1", "12.3", "20.0", "0", "0.1", "lost"],
+        ["0: rtsp://a", "90", "1", "12.3", "20.0", "0.1", ""],
+        ["1: …ictures/of/left", "3", "1", "12.3", "20.0", "8.0", "stalled 2x"],
+        ["2: camera:[2]", "7", "1", "12.3", "20.0", "0.1", "lost"],
     ]

@@ -222,7 +222,7 @@ def test_a_run_of_two_cameras_tells_them_apart_in_everything_it_leaves(
         assert container.streams.video[0].width == 2 * container.streams.video[0].height * 64 / 48
     told = capfd.readouterr().err
     assert "2 cameras" in told
-    assert "stalls" in told
+    assert "longest silence" in told
 
 
 def test_frames_of_several_sizes_are_not_left_to_a_backend_that_fits_those_of_one(

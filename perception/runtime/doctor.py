@@ -34,6 +34,7 @@ PACKAGES = (
     ("pycuda.driver", "pycuda", "needs an NVIDIA driver and, to be installed, the CUDA toolkit: pip install pycuda"),
     ("cuda.bindings.driver", "cuda-bindings", "instead of pycuda: pip install 'perception[tensorrt]'"),
     ("foxglove", "foxglove-sdk", "only for the sink mcap: pip install 'perception[mcap]'"),
+    ("rerun", "rerun-sdk", "only for the sink rerun: pip install 'perception[rerun]'"),
     ("prometheus_client", "prometheus-client", "only for --metrics: pip install 'perception[metrics]'"),
     ("trackers", "trackers", "only for --tracker: pip install 'perception[track]'"),
 )  # fmt: skip

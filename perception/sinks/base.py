@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from perception.core.process import Closing
-from perception.core.types import Scene
+from perception.core.types import Frame, Scene
 
 logger = logging.getLogger(__name__)
+
+JPEG_QUALITY = 85  # of the pictures within a recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,20 @@ class Sink(Closing):
         Raises:
             OutputError: the last of it cannot be written.
         """
+
+
+class StreamClock:
+    """When a frame was taken, counted from the first one that was asked about."""
+
+    def __init__(self) -> None:
+        self._first: Frame | None = None
+
+    def since_first_ns(self, frame: Frame) -> int:
+        """By the source's own time stamps, where it has them; else by the clock that read it."""
+        first = self._first = self._first or frame
+        if frame.stream_s is not None and first.stream_s is not None:
+            return round((frame.stream_s - first.stream_s) * 1e9)
+        return frame.captured_ns - first.captured_ns
 
 
 class SinkGroup(Sink):

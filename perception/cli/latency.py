@@ -1,11 +1,18 @@
-"""The command ``perception bench latency``."""
+"""The commands of ``perception bench`` that measure engines on this machine: ``latency``, ``loadgen``, ``roofline``."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from perception.cli.options import ENGINE, close
+from perception.cli.options import (
+    ENGINE,
+    BackendOption,
+    EngineOption,
+    PrecisionOption,
+    ThreadsOption,
+    close,
+)
 from perception.core.errors import ConfigError, ExitCode
 
 LISTS = "a comma list, or as often as you like"
@@ -69,6 +76,38 @@ def latency(
     close({"bench": "latency", **report})
     if any(found["verdict"] == "worse" for found in report.get("verdicts", {}).values()):
         raise typer.Exit(ExitCode.FAILED)
+
+
+def roofline(
+    engine: EngineOption = ENGINE,
+    backend: BackendOption = "onnxruntime",
+    precision: PrecisionOption = "fp32",
+    size: Annotated[str, typer.Option(help="of the input, WIDTHxHEIGHT")] = "1248x384",
+    threads: ThreadsOption = None,
+    frames: Annotated[int, typer.Option(help="timed")] = 50,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for roofline.json and roofline.png")
+    ] = None,
+) -> None:
+    """Work and traffic of each part of the graph, and how near it comes to what the machine can do."""
+    from rich.console import Console
+
+    from perception.core.manifest import load_engine
+    from perception.runtime.bench.roofline.measure import bench_roofline
+    from perception.runtime.bench.roofline.report import leave_roofline, roofline_table
+
+    report = bench_roofline(
+        load_engine(engine),
+        backend=backend,
+        precision=precision,
+        size=size,
+        threads=threads,
+        frames=frames,
+    )
+    Console(stderr=True).print(roofline_table(report))
+    if out is not None:
+        leave_roofline(out, report)
+    close({"bench": "roofline", **report})
 
 
 def split_list(texts: list[str] | None, default: str) -> tuple[str, ...]:

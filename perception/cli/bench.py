@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception.cli.latency import latency, roofline
+from perception.cli.latency import latency, loadgen, roofline
 from perception.cli.options import (
     ENGINE,
     BackendOption,
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 bench_app = typer.Typer(help="Time an engine and the loop around it.", no_args_is_help=True)
 bench_app.command()(latency)
+bench_app.command()(loadgen)
 bench_app.command()(roofline)
 
 

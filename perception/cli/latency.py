@@ -65,9 +65,8 @@ def latency(
         warmup=warmup,
         fps=fps,
     )
-    report, latency_ms = bench_latency(config)
+    report, latency_ms = bench_latency(config, before)
     if before is not None:
-        past.check_comparable(before, report)
         allowed = past.TOLERANCE if tolerance is None else tolerance
         report["verdicts"] = past.judge_reports(before, report, allowed)
     for table in rich_tables(report):

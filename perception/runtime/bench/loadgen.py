@@ -9,7 +9,9 @@ Source:
 """
 
 import itertools
+import logging
 import re
+import signal
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -45,6 +47,8 @@ SCENARIOS = {
     "multi-stream": ("MultiStream", 662),
     "server": ("Server", 662),
 }
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +128,19 @@ class SystemUnderTest:
         for sample in samples:
             try:
                 self._answer(sample.index)
-            except BaseException as error:  # noqa: BLE001 (through LoadGen's C++ it would end the process)
+            except Exception as error:  # noqa: BLE001 (through LoadGen's C++ it would end the process)
                 self.error = self.error or error
             response = mlperf_loadgen.QuerySampleResponse(sample.id, 0, 0)
             mlperf_loadgen.QuerySamplesComplete([response])
 
     def flush(self) -> None:
         """Nothing waits here."""
+
+    def interrupt(self, *_: object) -> None:
+        """Of SIGINT: do no more work; the next one ends the process, since LoadGen goes on for the time that it was told."""
+        self.error = KeyboardInterrupt()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _log.warning("interrupted: LoadGen waits for its duration; interrupt again to end at once")
 
     def _answer(self, number: int) -> None:
         if self.error is not None:
@@ -191,7 +201,7 @@ def run_scenario(config: LoadgenConfig, system: SystemUnderTest, count: int, out
     Raises:
         OutputError: the folder cannot be written.
         RunError: LoadGen left no summary.
-        BaseException: what a query raised.
+        BaseException: what a query raised, or `KeyboardInterrupt`.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -204,9 +214,11 @@ def run_scenario(config: LoadgenConfig, system: SystemUnderTest, count: int, out
     logs.log_output.outdir = str(out)
     sut = mlperf_loadgen.ConstructSUT(system.issue, system.flush)
     library = mlperf_loadgen.ConstructQSL(count, count, system.load, system.unload)
+    previous = signal.signal(signal.SIGINT, system.interrupt)
     try:
         mlperf_loadgen.StartTestWithLogSettings(sut, library, _settings(config), logs)
     finally:
+        signal.signal(signal.SIGINT, previous)
         mlperf_loadgen.DestroyQSL(library)
         mlperf_loadgen.DestroySUT(sut)
     if system.error is not None:

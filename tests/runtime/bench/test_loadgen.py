@@ -1,5 +1,8 @@
 """MLPerf's load generator: its verdict on an engine that is fast enough, on one that is not, and on one that fails."""
 
+import signal
+from functools import partial
+
 import pytest
 
 from perception.backends.onnxruntime import OnnxRuntimeBackend
@@ -52,19 +55,34 @@ def test_an_engine_that_cannot_keep_up_gets_the_verdict_invalid(config):
     assert found["latency_ms"]["p99"] > 0.01
 
 
-def test_a_query_that_fails_ends_the_run_with_its_error(config, monkeypatch):
+def run_out():
+    raise MemoryError("no more")
+
+
+@pytest.mark.parametrize(
+    ("happens", "error"),
+    [
+        pytest.param(run_out, MemoryError, id="an error"),
+        pytest.param(partial(signal.raise_signal, signal.SIGINT), KeyboardInterrupt, id="Ctrl-C"),
+    ],
+)
+def test_what_goes_wrong_in_a_query_ends_the_work_and_comes_out(
+    config, monkeypatch, happens, error
+):
     infer, calls = OnnxRuntimeBackend._infer, iter(range(100))
+    handler = signal.getsignal(signal.SIGINT)
 
     def fail(backend, feeds):
         if next(calls) == 2:
-            raise MemoryError("no more")
+            happens()
         return infer(backend, feeds)
 
     monkeypatch.setattr(OnnxRuntimeBackend, "_infer", fail)
     monkeypatch.setattr("perception.runtime.bench.loadgen.PAUSE_S", 0.0)
-    with pytest.raises(MemoryError, match="no more"):
+    with pytest.raises(error):
         bench_loadgen(config())
     assert next(calls) < 10
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_summary_of_the_server_scenario_is_read():

@@ -136,7 +136,7 @@ def roofline(
     precision: PrecisionOption = "fp32",
     size: Annotated[str, typer.Option(help="of the input, WIDTHxHEIGHT")] = "1248x384",
     threads: ThreadsOption = None,
-    frames: Annotated[int, typer.Option(help="timed")] = 50,
+    frames: Annotated[int, typer.Option(help="timed")] = 100,
     out: Annotated[
         Path | None, typer.Option(help="folder for roofline.json and roofline.png")
     ] = None,

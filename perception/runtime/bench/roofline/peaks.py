@@ -15,9 +15,9 @@ import onnxruntime
 from perception.backends.onnxruntime import session_options
 from perception.runtime.bench.roofline.wire import one_node_model
 
-SIDE = 1024  # of the matrices
+SIDE = 512  # of the matrices: some ms, as the nodes that it is the roof of
 STREAM_MIB = 128  # of each array: three are larger than the caches of any processor that cars or desktops have
-REPEATS = 40  # short ones: some meet no other load
+SECONDS = 4.0  # of each, before and after: of many short repeats some meet no other load
 FLOAT_BYTES = 4
 
 
@@ -49,23 +49,23 @@ class Peaks:
 
 
 def measure_peaks(
-    threads: int, side: int = SIDE, stream_mib: int = STREAM_MIB, repeats: int = REPEATS
+    threads: int, side: int = SIDE, stream_mib: int = STREAM_MIB, seconds: float = SECONDS
 ) -> Peaks:
-    """The best of some repeats of each, with the options of a backend's session.
+    """The best of many repeats of each, with the options of a backend's session.
 
     Args:
         threads: of the session.
         side: rows and columns of the matrices.
         stream_mib: of each array.
-        repeats: of each.
+        seconds: that each is repeated.
     """
-    multiply_s = _best_s("MatMul", (side, side), threads, repeats)
+    multiply_s = _best_s("MatMul", (side, side), threads, seconds)
     count = stream_mib * 2**20 // FLOAT_BYTES
-    add_s = _best_s("Add", (count,), threads, repeats)
+    add_s = _best_s("Add", (count,), threads, seconds)
     return Peaks(2 * side**3 / multiply_s, 3 * count * FLOAT_BYTES / add_s)
 
 
-def _best_s(op: str, shape: tuple[int, ...], threads: int, repeats: int) -> float:
+def _best_s(op: str, shape: tuple[int, ...], threads: int, seconds: float) -> float:
     options = session_options((1, 1), threads)
     session = onnxruntime.InferenceSession(
         one_node_model(op), options, providers=["CPUExecutionProvider"]
@@ -76,9 +76,11 @@ def _best_s(op: str, shape: tuple[int, ...], threads: int, repeats: int) -> floa
         value = onnxruntime.OrtValue.ortvalue_from_numpy(np.ones(shape, np.float32))
         bind = binding.bind_ortvalue_output if name == "c" else binding.bind_ortvalue_input
         bind(name, value)
-    spent_ns = []
-    for _ in range(1 + repeats):
+    session.run_with_iobinding(binding)
+    spent_ns: list[int] = []
+    deadline_s = time.monotonic() + seconds
+    while not spent_ns or time.monotonic() < deadline_s:
         began_ns = time.monotonic_ns()
         session.run_with_iobinding(binding)
         spent_ns.append(time.monotonic_ns() - began_ns)
-    return min(spent_ns[1:]) / 1e9
+    return min(spent_ns) / 1e9

@@ -192,7 +192,7 @@ def test_a_part_lies_under_the_slope_or_under_the_flat_roof():
 
 
 def test_peaks_are_measured():
-    peaks = measure_peaks(1, side=64, stream_mib=1, repeats=2)
+    peaks = measure_peaks(1, side=64, stream_mib=1, seconds=0.0)
     assert peaks.flops_per_s > 1e6
     assert peaks.bytes_per_s > 1e6
 

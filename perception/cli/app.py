@@ -75,7 +75,7 @@ def run(
     sink: Annotated[
         list[str] | None,
         typer.Option(
-            help="overlay=FILE.mp4, jsonl=FILE, mcap=FILE or window; as often as you like"
+            help="overlay=FILE.mp4, jsonl=FILE, mcap=FILE, rerun=FILE or window; as often as you like"
         ),
     ] = None,
     out: Annotated[

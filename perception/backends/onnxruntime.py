@@ -55,7 +55,7 @@ class OnnxRuntimeBackend(Backend):
         path = engine.graph_path(precision)
         self.precision = precision
         self.device = self.device_name()
-        options = _options(size_wh, threads or usable_cores())
+        options = session_options(size_wh, threads or usable_cores())
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), options, providers=[self.provider]
@@ -148,7 +148,8 @@ def arithmetic_options() -> onnxruntime.SessionOptions:
     return options
 
 
-def _options(size_wh: tuple[int, int], threads: int) -> onnxruntime.SessionOptions:
+def session_options(size_wh: tuple[int, int], threads: int) -> onnxruntime.SessionOptions:
+    """Options of a session for frames of one size, px."""
     options = arithmetic_options()
     options.log_severity_level = QUIET
     options.intra_op_num_threads = threads

@@ -54,7 +54,7 @@ class OpenVinoBackend(Backend):
         try:
             model = core.read_model(path)
             model.reshape({GRAPH_INPUT: [1, height, width, 3]})
-            compiled = core.compile_model(model, "CPU", _config(precision, threads))
+            compiled = core.compile_model(model, "CPU", compile_options(precision, threads))
         except (RuntimeError, TypeError, ValueError) as error:
             reason = _reason(error)
             raise EngineError(
@@ -91,7 +91,8 @@ def _check_precision(core: openvino.Core, precision: str) -> None:
         )
 
 
-def _config(precision: str, threads: int | None) -> dict[str, Any]:
+def compile_options(precision: str, threads: int | None) -> dict[str, Any]:
+    """How a graph is compiled for the CPU."""
     return {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,

@@ -26,6 +26,7 @@ from perception.cli.options import (
 )
 from perception.cli.quantize import quantize
 from perception.cli.render import render_app
+from perception.core.errors import ExitCode
 
 app = typer.Typer(
     name="perception",
@@ -62,9 +63,10 @@ def common(
 @app.command()
 def run(
     source: Annotated[
-        str,
+        list[str],
         typer.Option(
-            help="PATH, folder of pictures, camera:N, gst:PIPELINE, rtsp://..., http://..., udp://..., synthetic, or demo"
+            help="PATH, folder of pictures, camera:N, gst:PIPELINE, rtsp://..., http://..., udp://..., synthetic, or demo; "
+            "given again: one more camera"
         ),
     ],
     engine: EngineOption = ENGINE,
@@ -73,7 +75,7 @@ def run(
     sink: Annotated[
         list[str] | None,
         typer.Option(
-            help="overlay=FILE.mp4, jsonl=FILE, mcap=FILE or window; as often as you like"
+            help="overlay=FILE.mp4, jsonl=FILE, mcap=FILE, rerun=FILE or window; as often as you like"
         ),
     ] = None,
     out: Annotated[
@@ -143,7 +145,7 @@ def run(
     patient = {} if patience is None else {"patience_s": patience}
     summary = run_loop(
         RunConfig(
-            source=source,
+            source=tuple(source),
             engine=engine,
             backend=backend or DEFAULT_BACKEND,
             precision=precision,
@@ -165,6 +167,8 @@ def run(
     if out is not None:
         print("\n".join(str(path) for path in sorted(out.iterdir())), file=sys.stderr)
     close(summary)
+    if any(camera["lost"] for camera in summary["cameras"]):
+        raise typer.Exit(ExitCode.INPUT)
 
 
 @app.command()

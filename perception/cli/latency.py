@@ -1,7 +1,7 @@
-"""The commands ``perception bench latency`` and ``perception bench budget``."""
+"""The commands of ``perception bench`` that measure engines on this machine: ``latency``, ``batch``, ``budget``, ``loadgen``, ``roofline``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +10,7 @@ from perception.cli.options import (
     BackendOption,
     EngineOption,
     PrecisionOption,
+    SizeOption,
     ThreadsOption,
     close,
     parse_data,
@@ -66,9 +67,8 @@ def latency(
         warmup=warmup,
         fps=fps,
     )
-    report, latency_ms = bench_latency(config)
+    report, latency_ms = bench_latency(config, before)
     if before is not None:
-        past.check_comparable(before, report)
         allowed = past.TOLERANCE if tolerance is None else tolerance
         report["verdicts"] = past.judge_reports(before, report, allowed)
     for table in rich_tables(report):
@@ -126,6 +126,99 @@ def budget(
     close({"bench": "budget", **bench_budget(config)})
 
 
+def loadgen(
+    scenario: Annotated[
+        str, typer.Option(help="single-stream, multi-stream or server")
+    ] = "single-stream",
+    source: Annotated[str, typer.Option(help="a recording")] = "demo",
+    engine: EngineOption = ENGINE,
+    backend: BackendOption = "",
+    precision: PrecisionOption = "",
+    size: SizeOption = "",
+    threads: ThreadsOption = None,
+    queries: Annotated[
+        int, typer.Option(help="at least; 0: what LoadGen needs for a verdict, 64 or 662")
+    ] = 0,
+    seconds: Annotated[float, typer.Option(help="at least; a submission to MLPerf has 600")] = 60.0,
+    fps: Annotated[float, typer.Option(help="server: mean rate of Poisson arrivals")] = 10.0,
+    latency_ms: Annotated[
+        float, typer.Option(help="server: what 99 % of latencies must stay under")
+    ] = 100.0,
+    samples: Annotated[int, typer.Option(help="multi-stream: frames of a query")] = 8,
+    out: Annotated[Path | None, typer.Option(help="folder for LoadGen's own logs")] = None,
+) -> None:
+    """An engine under MLPerf's load generator, whose verdict counts: exit code 1 where it is INVALID."""
+    from rich.console import Console
+
+    from perception.backends import DEFAULT_BACKEND
+    from perception.runtime.bench import BENCHES
+
+    bench = BENCHES["loadgen"]
+    from perception.runtime.bench.loadgen import LoadgenConfig
+
+    config = LoadgenConfig(
+        scenario=scenario,
+        source=source,
+        engine=engine,
+        backend=backend or DEFAULT_BACKEND,
+        precision=precision,
+        size=size,
+        threads=threads,
+        queries=queries,
+        seconds=seconds,
+        fps=fps,
+        bound_ms=latency_ms,
+        samples=samples,
+        out=out,
+    )
+    report = bench(config)
+    Console(stderr=True).print(loadgen_line(report))
+    close({"bench": "loadgen", **report})
+    if report["loadgen"]["result"] != "VALID":
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def roofline(
+    engine: EngineOption = ENGINE,
+    backend: BackendOption = "onnxruntime",
+    precision: PrecisionOption = "fp32",
+    size: Annotated[str, typer.Option(help="of the input, WIDTHxHEIGHT")] = "1248x384",
+    threads: ThreadsOption = None,
+    frames: Annotated[int, typer.Option(help="timed")] = 100,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for roofline.json and roofline.png")
+    ] = None,
+) -> None:
+    """Work and traffic of each part of the graph, and how near it comes to what the machine can do."""
+    from rich.console import Console
+
+    from perception.core.manifest import load_engine
+    from perception.runtime.bench.roofline.measure import bench_roofline
+    from perception.runtime.bench.roofline.report import leave_roofline, roofline_table
+
+    report = bench_roofline(
+        load_engine(engine),
+        backend=backend,
+        precision=precision,
+        size=size,
+        threads=threads,
+        frames=frames,
+    )
+    Console(stderr=True).print(roofline_table(report))
+    if out is not None:
+        leave_roofline(out, report)
+    close({"bench": "roofline", **report})
+
+
+def loadgen_line(report: dict[str, Any]) -> str:
+    """LoadGen's verdict and what it rests on."""
+    found = report["loadgen"]
+    missed = [name for name, satisfied in found["satisfied"].items() if not satisfied]
+    reason = f"not satisfied: {', '.join(missed)}; " if missed else ""
+    p90, p99 = (found["latency_ms"][key] for key in ("p90", "p99"))
+    return f"LoadGen, {report['scenario']}: {found['result']}; {reason}latency p90 {p90:.2f} ms, p99 {p99:.2f} ms"
+
+
 def split_list(texts: list[str] | None, default: str) -> tuple[str, ...]:
     """``["a,b", "c"]`` -> ``("a", "b", "c")``."""
     return tuple(part.strip() for text in texts or [default] for part in text.split(","))
@@ -135,3 +228,29 @@ def _count(text: str) -> int | None:
     if text and not text.isdecimal():
         raise ConfigError(f"--threads: expected a number, got {text!r}")
     return int(text) if text else None
+
+
+def batch(
+    engine: EngineOption = ENGINE,
+    backend: BackendOption = "",
+    precision: PrecisionOption = "",
+    size: SizeOption = "640x384",
+    frames: Annotated[int, typer.Option(help="of one batch: one a camera")] = 6,
+    pairs: Annotated[int, typer.Option(help="of a batch and its frames one by one")] = 30,
+    threads: ThreadsOption = None,
+) -> None:
+    """One call with the frames of several cameras against one call for each, in turn; CPU backends."""
+    from perception.backends import DEFAULT_BACKEND
+    from perception.core.manifest import load_engine
+    from perception.runtime.bench.batch import bench_batch as time_batch
+
+    summary = time_batch(
+        load_engine(engine),
+        backend=backend or DEFAULT_BACKEND,
+        precision=precision,
+        size=size,
+        frames=frames,
+        pairs=pairs,
+        threads=threads,
+    )
+    close({"bench": "batch", **summary})

@@ -1,6 +1,6 @@
 """The latency account of one run: stages, age of results, drops. Times are `time.monotonic_ns` differences."""
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -43,6 +43,7 @@ class FrameTiming:
         cpu_ns: stage -> CPU time of the stage's own thread; threads that it starts inside libraries are not in it.
         device_ns: what a GPU spent on the frame, by its own clock: ``upload``, ``compute``, ``download``; a part of the stage ``infer``.
         began_ns: stage -> `time.monotonic_ns` at its start; for observers, reports do not keep it.
+        camera: whose frame it was.
     """
 
     frame_id: int
@@ -52,33 +53,49 @@ class FrameTiming:
     cpu_ns: Mapping[str, int] = field(default_factory=dict)
     device_ns: Mapping[str, int] = field(default_factory=dict)
     began_ns: Mapping[str, int] = field(default_factory=dict)
+    camera: int = 0
 
 
 class LatencyReport:
     """Collects the timing of finished frames; the first `warmup` of them count only as warm-up.
 
-    Dropped frames are the gaps in the frame ids. Percentiles and frames a second are of the last `KEPT` frames.
+    Dropped frames are the gaps in the frame ids of each camera. Percentiles and frames a second are of the last `KEPT` frames.
 
     Args:
         warmup: finished frames that the percentiles leave out.
-        first_id: id of the first frame that could have been finished; default: the first that was.
+        first_id: id of a camera's first frame that could have been finished; default: its first that was.
+
+    Attributes:
+        finished_by, dropped_by: camera -> finished and dropped frames.
     """
 
     def __init__(self, warmup: int, first_id: int | None = None) -> None:
         self._warmup = warmup
         self._frames: deque[FrameTiming] = deque(maxlen=KEPT)
-        self._last_id = None if first_id is None else first_id - 1
-        self.finished = 0
-        self.dropped = 0
+        self._first_id = first_id
+        self._last_ids: dict[int, int] = {}  # by camera
+        self.finished_by: Counter[int] = Counter()
+        self.dropped_by: Counter[int] = Counter()
 
     def add(self, timing: FrameTiming) -> None:
-        """Take in one finished frame; frame ids must rise."""
-        if self._last_id is not None:
-            self.dropped += timing.frame_id - self._last_id - 1
-        self._last_id = timing.frame_id
-        self.finished += 1
+        """Take in one finished frame; the frame ids of a camera must rise."""
+        camera, frame_id = timing.camera, timing.frame_id
+        first_id = frame_id if self._first_id is None else self._first_id
+        self.dropped_by[camera] += frame_id - self._last_ids.get(camera, first_id - 1) - 1
+        self._last_ids[camera] = frame_id
+        self.finished_by[camera] += 1
         if self.finished > self._warmup:
             self._frames.append(timing)
+
+    @property
+    def finished(self) -> int:
+        """Finished frames of all cameras."""
+        return self.finished_by.total()
+
+    @property
+    def dropped(self) -> int:
+        """Dropped frames of all cameras."""
+        return self.dropped_by.total()
 
     @property
     def frames(self) -> tuple[FrameTiming, ...]:
@@ -93,9 +110,9 @@ class LatencyReport:
         span_ns = self._frames[-1].finished_ns - self._frames[0].finished_ns
         return (len(self._frames) - 1) * 1e9 / max(span_ns, 1)
 
-    def age_ms(self) -> Percentiles:
-        """Age of the results at the sinks: now minus capture."""
-        return percentiles(f.age_ns for f in self._frames)
+    def age_ms(self, camera: int | None = None) -> Percentiles:
+        """Age of the results at the sinks, now minus capture: of all cameras, or of one."""
+        return percentiles(f.age_ns for f in self._frames if camera in {None, f.camera})
 
     def stages_ms(self) -> dict[str, Percentiles]:
         """Duration of each stage, in the order of the loop."""

@@ -48,6 +48,7 @@ class Frame:
         captured_ns: `time.monotonic_ns` when the picture left the camera, or when its reading began.
         stream_s: the source's own timestamp in seconds, ``None`` where it has none.
         truth: of a synthetic drive; ``None`` where nobody knows. No stage may look at it.
+        camera: which one of the run's took it, from 0 in the order in which they were named.
     """
 
     image: UInt8
@@ -55,6 +56,7 @@ class Frame:
     captured_ns: int
     stream_s: float | None = None
     truth: Truth | None = None
+    camera: int = 0
 
     def __post_init__(self) -> None:
         check_array("Frame.image", self.image, np.uint8, (None, None, 3))

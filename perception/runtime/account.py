@@ -2,16 +2,18 @@
 
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +23,7 @@ from perception.core.types import Scene
 SHOW_EVERY_S = 0.25
 RECENT = 60  # frames that the line is about
 PLOT_INCHES = (11.0, 5.0)
+NAME_CHARS = 16  # of a source in a table, so that a row fits into 80
 
 
 class ProgressLine:
@@ -72,9 +75,39 @@ class ProgressLine:
             self._live.stop()
 
 
-def show_report(report: LatencyReport) -> None:
-    """Print the account of a run as a table on stderr."""
-    Console(stderr=True).print(report_table(report))
+def show_report(report: LatencyReport, cameras: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Print the account of a run on stderr, and that of its cameras (`Camera.summary`) where they are several."""
+    console = Console(stderr=True)
+    console.print(report_table(report))
+    if len(cameras) > 1:
+        console.print(camera_table(cameras))
+
+
+def camera_table(cameras: Sequence[Mapping[str, Any]]) -> Table:
+    """A row a camera: what it gave, how old its results were, its longest silence, and whether it was lost."""
+    table = Table(
+        title=f"{len(cameras)} cameras", caption="age at the sinks, ms; longest silence, s"
+    )
+    table.add_column("camera", no_wrap=True)
+    for name in ("frames", "dropped", "p50", "p95", "silent"):
+        table.add_column(name, justify="right")
+    table.add_column("state")
+    for one in cameras:
+        counts = [str(one[key]) for key in ("frames", "dropped")]
+        ages = [f"{one['age_ms'][key]:.1f}" for key in ("p50", "p95")]
+        silent = f"{one['longest_silence_s']:.1f}"
+        stalled = f"stalled {one['stalls']}x" if one["stalls"] else ""
+        source = one["source"]
+        # the end of a path or an address tells more than its beginning
+        name = source if len(source) <= NAME_CHARS else f"…{source[1 - NAME_CHARS :]}"
+        table.add_row(
+            escape(f"{one['camera']}: {name}"),
+            *counts,
+            *ages,
+            silent,
+            "lost" if one["lost"] else stalled,
+        )
+    return table
 
 
 def report_table(report: LatencyReport) -> Table:

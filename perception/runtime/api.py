@@ -1,23 +1,24 @@
 """The Python API: `load` an engine to look at single pictures, `stream` a source through one."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from perception.backends import DEFAULT_BACKEND
 from perception.backends.sized import SizedBackends
+from perception.core.errors import InputError
 from perception.core.geometry import choose_model_size
 from perception.core.manifest import DEFAULT_ENGINE, Engine, load_engine
 from perception.core.process import Closing
 from perception.core.types import Frame, Scene, UInt8
 from perception.runtime.pipeline import Pipeline
-from perception.runtime.run import RunConfig, open_for
-from perception.sources import DEFAULT_OPTIONS, LiveOptions, open_source
+from perception.runtime.run import RunConfig, open_for, open_sources, open_trackers
+from perception.sources import DEFAULT_OPTIONS, LiveOptions
 from perception.stages.postprocess import Reading, postprocess
 from perception.stages.preprocess import preprocess
-from perception.stages.tracking import open_tracker
 
 
 class Perceiver(Closing):
@@ -69,7 +70,7 @@ def load(
 
 
 def stream(  # noqa: PLR0913 (all but two are keywords)
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     engine: str | Path = DEFAULT_ENGINE,
     *,
     backend: str = DEFAULT_BACKEND,
@@ -87,34 +88,38 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
     ends the threads and closes what was opened.
 
     Args:
-        source: a path, ``camera:N``, an address, or ``demo``.
+        source: a path, ``camera:N``, an address, or ``demo``; several: `Frame.camera` tells them apart, each is served in its turn, and one that is
+            lost is told of once the others have ended.
         engine: a name under ``engines/``, or a folder.
         backend: name of the backend.
         precision: ``"fp32"``, ``"int8"`` or ``"bf16"``, where engine and backend have it; empty: what the engine's manifest names.
         size: of the engine input, as ``WIDTHxHEIGHT``; empty: as the frames need.
         live: play a recording as if it were a camera.
         options: how a stream is read, and how long a lost camera or stream is waited for.
-        limit: number of scenes to give.
+        limit: number of scenes to give, of all sources.
         threads: of the inference; ``None`` is every core.
         tracker: ``"bytetrack"`` gives boxes identities and speeds (`Scene.tracks`), for `perception.forecast`; empty: none.
 
     Raises:
         PerceptionError: the source or the engine cannot be used, or failed on the way.
     """
+    specs = (source,) if isinstance(source, str | Path) else source
     config = RunConfig(
-        source=str(source),
+        source=tuple(map(str, specs)),
         engine=str(engine),
         backend=backend,
         precision=precision,
         size=size,
         live=live,
+        options=options,
         threads=threads,
     )
     opened = load_engine(engine)
-    with (
-        open_source(config.source, live=live, options=options) as frames,
-        open_for(frames, opened, config) as runner,
-    ):
-        chosen = open_tracker(tracker, opened.manifest.score_threshold, live=frames.live)
-        with Pipeline(frames, runner, opened.manifest, live=live, tracker=chosen) as pipeline:
+    with ExitStack() as stack:
+        frames = open_sources(config, stack)
+        runner = stack.enter_context(open_for(frames, opened, config))
+        chosen = open_trackers(tracker, opened, frames)
+        with Pipeline(frames, runner, opened.manifest, live=live, trackers=chosen) as pipeline:
             yield from pipeline.scenes(limit)
+    if lost := pipeline.cameras.lost:
+        raise InputError(f"{len(lost)} of {len(frames)} sources ended early: {'; '.join(lost)}")

@@ -34,7 +34,10 @@ PACKAGES = (
     ("pycuda.driver", "pycuda", "needs an NVIDIA driver and, to be installed, the CUDA toolkit: pip install pycuda"),
     ("cuda.bindings.driver", "cuda-bindings", "instead of pycuda: pip install 'perception[tensorrt]'"),
     ("foxglove", "foxglove-sdk", "only for the sink mcap: pip install 'perception[mcap]'"),
+    ("rerun", "rerun-sdk", "only for the sink rerun: pip install 'perception[rerun]'"),
     ("prometheus_client", "prometheus-client", "only for --metrics: pip install 'perception[metrics]'"),
+    ("mlperf_loadgen", "mlcommons-loadgen", "only for bench loadgen: pip install 'perception[loadgen]'"),
+    ("pynvml", "nvidia-ml-py", "only for power and clocks in bench latency: pip install 'perception[power]'"),
     ("trackers", "trackers", "only for --tracker: pip install 'perception[track]'"),
 )  # fmt: skip
 

@@ -6,13 +6,18 @@ Three threads and the caller, joined by hand-overs::
 
 Inference has a thread to itself, so that it is the only bottleneck. Reading and preprocessing share one, which is never waited
 for: they take a tenth of the inference. The sinks run in the caller, where windows want to be and errors are met.
+
+Several cameras have a first thread and, in each hand-over, a lane each; the threads behind take from the camera that was served longest
+ago. They are not batched: on a CPU, six frames in one call are done at most a tenth sooner than one after the other, and each would
+wait for all six (`perception bench batch`; figures in README.md).
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,8 +28,10 @@ from perception.backends.base import Backend
 from perception.core.manifest import GRAPH_INPUT, EngineManifest
 from perception.core.timing import FrameTiming, LatencyReport
 from perception.core.types import Frame, Scene
+from perception.runtime.cameras import Camera, CameraGroup
 from perception.runtime.handover import Bounded, HandOver, Newest
 from perception.runtime.observers.base import Observer
+from perception.runtime.threads import Threads
 from perception.sinks.base import Sink, SinkGroup
 from perception.sources.base import Source
 from perception.stages.postprocess import Reading, postprocess
@@ -34,8 +41,7 @@ from perception.stages.tracking.base import Tracker
 logger = logging.getLogger(__name__)
 
 STALL_S = 60.0  # with nothing finished for so long, something hangs
-JOIN_S = 5.0  # a thread that has not ended by then is left behind; a network read ends by itself
-QUEUE = 2  # items between two threads of a lossless run: one in hand, one ready
+QUEUE = 2  # items of a camera between two threads of a lossless run: one in hand, one ready
 
 
 @dataclass(slots=True)
@@ -69,26 +75,29 @@ class Step:
 
 
 class Pipeline:
-    """A source, an opened engine and sinks, run as threads. Use it once; it closes source and sinks at its end.
+    """Sources, an opened engine and sinks, run as threads. Use it once; it closes sources and sinks at its end.
+
+    With several sources, an `InputError` of one ends that one alone (`Camera.lost`), and the run ends with the last of them.
 
     Args:
-        source: where frames come from.
+        sources: where frames come from; several: a camera each, all live or all recordings.
         backend: the opened engine; stays open.
         manifest: of the engine.
         sinks: where results go.
         live: keep the newest frame and drop the others, instead of losing nothing; default: as the source is.
         warmup: finished frames that the report leaves out.
         observers: get the account of every finished frame; stay open.
-        tracker: gives boxes identities; ``None``: nothing does.
+        trackers: give boxes identities, one a source; empty: nothing does.
 
     Attributes:
+        cameras: the sources, in their order, and what became of each.
         report: the latency account so far.
         interrupted: whether the run was stopped before its end by `interrupt`.
     """
 
     def __init__(  # noqa: PLR0913 (all but four are keywords)
         self,
-        source: Source,
+        sources: Source | Sequence[Source],
         backend: Backend,
         manifest: EngineManifest,
         sinks: Sink | None = None,
@@ -96,23 +105,22 @@ class Pipeline:
         live: bool | None = None,
         warmup: int = 0,
         observers: Sequence[Observer] = (),
-        tracker: Tracker | None = None,
+        trackers: Sequence[Tracker] = (),
     ) -> None:
-        self._source = source
+        self.cameras = CameraGroup(sources, trackers)
         self._backend = backend
         self._reading = Reading.of(manifest)
-        self._tracker = tracker
-        if tracker is not None:
-            self._reading = replace(self._reading, score_threshold=tracker.least_score)
+        if trackers:
+            self._reading = replace(self._reading, score_threshold=trackers[0].least_score)
         self._sinks = sinks if sinks is not None else SinkGroup()
-        self._live = source.live if live is None else live
+        self._live = self.cameras.live if live is None else live
         self._observers = observers
         self._limit: int | None = None
-        self._threads: list[threading.Thread] = []
+        self._threads = Threads()
         self._closed = False
         self.report = LatencyReport(warmup, first_id=0)
         self.interrupted = False
-        tracking = () if tracker is None else (Step("track", self._track),)
+        tracking = (Step("track", self._track),) if trackers else ()
         # the order of the steps, by thread; "read" comes before them and "sinks" after them
         self._groups: tuple[tuple[Step, ...], ...] = (
             (Step("preprocess", self._preprocess),),
@@ -120,12 +128,11 @@ class Pipeline:
             (Step("postprocess", self._postprocess), *tracking),
         )
         self._last = Step("sinks", self._write)
-        self._links: list[HandOver[Job]] = [
-            Newest() if self._live else Bounded(QUEUE) for _ in self._groups
-        ]
+        build = Newest if self._live else partial(Bounded, QUEUE)
+        self._links: list[HandOver[Job]] = [build(len(self.cameras)) for _ in self._groups]
 
     def run(self, limit: int | None = None) -> LatencyReport:
-        """Run to the end of the source, or until `limit` frames are finished.
+        """Run to the end of the last source, or until `limit` frames are finished.
 
         Raises:
             PerceptionError: from any stage, after what came before it was written and all was closed.
@@ -140,7 +147,7 @@ class Pipeline:
         last = self._links[-1]
         try:
             while limit is None or self.report.finished < limit:
-                job = last.get(STALL_S + self._source.patience_s)
+                job = last.get(STALL_S + self.cameras.patience_s)
                 if job is None or job.scene is None:
                     break
                 self._finish(job)
@@ -155,10 +162,10 @@ class Pipeline:
         self.interrupted = True
         # once closing has begun, its locks may be held by the very thread that a signal interrupts here
         if not self._closed:
-            self._source.stop()
+            self.cameras.stop()
 
     def close(self) -> None:
-        """End the threads, close source and sinks; a second call does nothing."""
+        """End the threads, close sources and sinks; a second call does nothing."""
         self._shut_down(failed=False)
 
     def __enter__(self) -> Self:
@@ -191,8 +198,9 @@ class Pipeline:
 
     def _track(self, job: Job) -> None:
         assert job.scene is not None  # noqa: S101 (as above)
-        assert self._tracker is not None  # noqa: S101 (as above)
-        job.scene = self._tracker.track(job.scene)
+        tracker = self.cameras[job.frame.camera].tracker
+        assert tracker is not None  # noqa: S101 (as above)
+        job.scene = tracker.track(job.scene)
 
     def _write(self, job: Job) -> None:
         assert job.scene is not None  # noqa: S101 (as above)
@@ -203,59 +211,43 @@ class Pipeline:
         age_ns = time.monotonic_ns() - job.frame.captured_ns
         self._last.timed(job)
         spent = (job.stages_ns, job.cpu_ns, job.device_ns)
-        timing = FrameTiming(job.frame.frame_id, time.monotonic_ns(), age_ns, *spent)
+        frame_id, camera = job.frame.frame_id, job.frame.camera
+        timing = FrameTiming(frame_id, time.monotonic_ns(), age_ns, *spent, camera=camera)
         self.report.add(timing)
         for observer in self._observers:
             observer.observe(replace(timing, began_ns=job.began_ns), self.report)
+        self.cameras.watch()
 
     # --- the threads -----------------------------------------------------------------------------------------------
 
     def _start(self, limit: int | None) -> None:
         self._limit = limit
         first, *others = self._groups
-        self._spawn("read", self._read, first, self._links[0])
+        for camera in self.cameras:
+            self._threads.spawn("read", self._read, camera, first, self._links[0])
         for steps, inbox, outbox in zip(others, self._links, self._links[1:], strict=False):
-            self._spawn(steps[0].name, self._work, steps, inbox, outbox)
+            self._threads.spawn(steps[0].name, self._work, steps, inbox, outbox)
 
-    def _spawn(self, name: str, body: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(
-            target=body, args=arguments, name=f"perception-{name}", daemon=True
-        )
-        self._threads.append(thread)
-        thread.start()
-
-    def _read(self, steps: Sequence[Step], outbox: HandOver[Job]) -> None:
-        """Body of the first thread: frames from the source, through the first steps."""
+    def _read(self, camera: Camera, steps: Sequence[Step], outbox: HandOver[Job]) -> None:
+        """Body of the first thread of a camera: frames from its source, through the first steps."""
+        error: BaseException | None = None
         try:
-            for job in self._jobs():
+            # a live run may need more frames than it finishes
+            for read in islice(camera.reads(), None if self._live else self._limit):
+                job = Job(read.frame)
+                job.began_ns["read"] = read.began_ns
+                job.stages_ns["read"], job.cpu_ns["read"] = read.spent_ns, read.cpu_ns
                 for step in steps:
                     step.timed(job)
-                if not outbox.put(job):
+                if not outbox.put(job, camera.index):
                     break
-        except BaseException as error:  # noqa: BLE001 (carried to the caller's thread)
+        except BaseException as raised:  # noqa: BLE001 (carried to the caller's thread)
             # a source that was told to stop may fail at that
-            outbox.end(None if self.interrupted else error)
-        else:
-            outbox.end()
+            stopped = self.interrupted or self._closed
+            error = None if stopped else self.cameras.lose(camera, raised)
         finally:
-            self._source.close()
-
-    def _jobs(self) -> Iterator[Job]:
-        frames = iter(self._source)
-        count = 0
-        # a live run may need more frames than it finishes
-        while self._limit is None or self._live or count < self._limit:
-            began_ns, began_cpu_ns = time.monotonic_ns(), time.thread_time_ns()
-            frame = next(frames, None)
-            if frame is None:
-                return
-            job = Job(frame)
-            job.cpu_ns["read"] = time.thread_time_ns() - began_cpu_ns
-            # not the wait for a live frame to come: only the time since it was there
-            job.began_ns["read"] = max(began_ns, frame.captured_ns)
-            job.stages_ns["read"] = time.monotonic_ns() - job.began_ns["read"]
-            count += 1
-            yield job
+            outbox.end(error, camera.index)
+            camera.source.close()
 
     @staticmethod
     def _work(steps: Sequence[Step], inbox: HandOver[Job], outbox: HandOver[Job]) -> None:
@@ -265,7 +257,7 @@ class Pipeline:
             while (job := inbox.get(float("inf"))) is not None:
                 for step in steps:
                     step.timed(job)
-                if not outbox.put(job):
+                if not outbox.put(job, job.frame.camera):
                     break
         except BaseException as error:  # noqa: BLE001 (carried to the caller's thread)
             outbox.end(error)
@@ -279,16 +271,12 @@ class Pipeline:
         if self._closed:
             return
         self._closed = True
-        self._source.stop()
+        self.cameras.stop()
         for link in self._links:
             link.cancel()
-        deadline = time.monotonic() + JOIN_S
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive():
-                logger.warning("thread %s did not end within %g s", thread.name, JOIN_S)
-        if not self._threads:
-            self._source.close()
+        self._threads.join()
+        if not self._threads.started:
+            self.cameras.close()
         try:
             self._sinks.close()
         except Exception as error:

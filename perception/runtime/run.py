@@ -3,10 +3,12 @@
 import json
 import signal
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,6 +25,7 @@ from perception.runtime.account import ProgressLine, plot_latency, show_report
 from perception.runtime.budget.pipeline import BudgetPipeline
 from perception.runtime.budget.selector import TaskSelector
 from perception.runtime.budget.variants import Variants, check_budget
+from perception.runtime.cameras import check_alike
 from perception.runtime.observers import OBSERVERS
 from perception.runtime.observers.base import Observer
 from perception.runtime.pipeline import Pipeline
@@ -32,6 +35,7 @@ from perception.sources import DEFAULT_OPTIONS, LiveOptions, open_source
 from perception.sources.base import Source
 from perception.stages.postprocess import Reading
 from perception.stages.tracking import open_tracker
+from perception.stages.tracking.base import Tracker
 
 FOLDER_FPS = (
     10.0  # at which the overlay of a recording without a rate, a folder of pictures, is played
@@ -42,16 +46,16 @@ FOLDER_FPS = (
 class RunConfig:
     """What to run on what, and where results go."""
 
-    source: str  # as `open_source` takes it
+    source: str | tuple[str, ...]  # as `open_source` takes it; several: a camera each
     engine: str = DEFAULT_ENGINE  # a name under engines/, or a folder
     backend: str = DEFAULT_BACKEND
     precision: str = ""
-    size: str = ""  # of the engine input, as WIDTHxHEIGHT; empty: as the frames need
+    size: str = ""  # of the engine input, as WIDTHxHEIGHT; empty: as the (largest) frames need
     sinks: tuple[str, ...] = ()  # NAME=PATH; empty, with `out`: results.jsonl and overlay.mp4 there
     options: LiveOptions = DEFAULT_OPTIONS  # of cameras and streams
     live: bool | None = None  # None: live for cameras and streams, lossless for recordings
     fps: float | None = None  # with live=True, the rate at which a recording is played
-    limit: int | None = None  # frames to finish
+    limit: int | None = None  # frames to finish, of all cameras
     warmup: int = 10  # finished frames left out of the percentiles: caches fill in about five
     threads: int | None = None  # of the inference; None: every core
     tracker: str = ""  # that gives boxes identities; empty: none
@@ -60,13 +64,18 @@ class RunConfig:
     budget_ms: float | None = None  # for a frame at p95: heads and size are then chosen; None: none
     out: Path | None = None  # folder for latency.json and latency.png
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Each source."""
+        return (self.source,) if isinstance(self.source, str) else self.source
+
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
     """A run whose parts are open, and warm: iterate over ``pipeline.scenes(limit)`` to its end, then ask for the summary."""
 
     pipeline: Pipeline
-    source: Source
+    sources: tuple[Source, ...]
     backend: Backend
     engine: Engine
     tracker: str
@@ -74,18 +83,23 @@ class OpenRun:
 
     def summary(self) -> dict[str, Any]:
         """The closing JSON object."""
+        report = self.pipeline.report
+        events: Counter[str] = Counter()
+        for source in self.sources:
+            events.update(source.events)
         return {
-            **self.pipeline.report.summary(),
+            **report.summary(),
             "backend": self.backend.name,
             "precision": self.backend.precision,
             "device": self.backend.device,
             "engine": self.engine.manifest.name,
-            "source": self.source.name,
+            "source": ", ".join(source.name for source in self.sources),
             "size_wh": list(self.backend.size_wh),
             "fit_on_device": self.backend.fit is not None,
-            "live": self.source.live,
+            "live": self.pipeline.cameras.live,
             "tracker": self.tracker,
-            "source_events": dict(self.source.events),
+            "source_events": dict(events),
+            "cameras": [camera.summary(report) for camera in self.pipeline.cameras],
             "interrupted": self.pipeline.interrupted,
             **({} if self.selector is None else {"budget": self.selector.summary()}),
         }
@@ -104,67 +118,93 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
     cv2.setNumThreads(1)
     engine = load_engine(config.engine)
     if config.budget_ms is not None:
-        check_budget(config.budget_ms, config.backend, engine)
-    with (
-        open_source(
-            config.source, live=config.live, fps=config.fps, options=config.options
-        ) as source,
-        open_for(source, engine, config) as backend,
-        ExitStack() as stack,
-    ):
+        check_budget(config.budget_ms, config.backend, engine, len(config.sources))
+    with ExitStack() as stack:
+        sources = open_sources(config, stack)
+        backend = stack.enter_context(open_for(sources, engine, config))
         context = SinkContext(
-            engine.manifest.box_classes, engine.manifest.map_classes, _rate(source)
+            engine.manifest.box_classes, engine.manifest.map_classes, _rate(sources), len(sources)
         )
         # what may refuse the user's wishes comes before the sinks, which replace files
-        tracker = open_tracker(config.tracker, engine.manifest.score_threshold, live=source.live)
+        trackers = open_trackers(config.tracker, engine, sources)
         observers = _observers(config, stack)
-        selector = _selector(config, source, backend, engine, stack)
+        selector = _selector(config, sources[0], backend, engine, stack)
         if selector is not None:
             observers.append(selector)
         sinks = open_sinks(_sink_specs(config), context)
         build = Pipeline if selector is None else partial(BudgetPipeline, selector=selector)
         with build(
-            source,
+            sources,
             backend,
             engine.manifest,
             sinks,
             live=config.live,
             warmup=config.warmup,
             observers=observers,
-            tracker=tracker,
+            trackers=trackers,
         ) as pipeline:
-            yield OpenRun(pipeline, source, backend, engine, config.tracker, selector)
+            yield OpenRun(pipeline, sources, backend, engine, config.tracker, selector)
 
 
 def run(config: RunConfig) -> dict[str, Any]:
     """Run the loop; progress and tables go to stderr.
 
     Returns:
-        The closing JSON object; its ``"interrupted"`` says whether the user ended the run.
+        The closing JSON object; its ``"interrupted"`` says whether the user ended the run, its ``"cameras"`` which of several were lost.
 
     Raises:
         PerceptionError: after everything written so far was closed cleanly.
     """
     with open_run(config) as opened:
         pipeline = opened.pipeline
-        progress = ProgressLine(opened.source.length if config.limit is None else config.limit)
+        progress = ProgressLine(_total(opened.sources) if config.limit is None else config.limit)
         with progress, _interruptible(pipeline):
             for scene in pipeline.scenes(config.limit):
                 progress.show(scene, pipeline.report)
         summary = opened.summary()
-    show_report(pipeline.report)
+    show_report(pipeline.report, summary["cameras"])
     if config.out is not None:
         _leave_account(config.out, summary, pipeline)
     return summary
 
 
-def open_for(source: Source, engine: Engine, config: RunConfig) -> Backend:
-    """Open the engine at the size that the frames of a source need, and run it once, so that it is warm."""
+def open_sources(config: RunConfig, stack: ExitStack) -> tuple[Source, ...]:
+    """Open each source until `stack` ends; one that does not open is an error of all.
+
+    Raises:
+        InputError: one cannot be opened.
+        ConfigError: one cannot be played as asked, or some are live and some are not.
+    """
+    opened = partial(open_source, live=config.live, fps=config.fps, options=config.options)
+    sources = tuple(stack.enter_context(opened(spec)) for spec in config.sources)
+    check_alike(sources)
+    return sources
+
+
+def open_trackers(name: str, engine: Engine, sources: Sequence[Source]) -> tuple[Tracker, ...]:
+    """A tracker of this name for each source, as what they remember must not mix; none for an empty name.
+
+    Raises:
+        ConfigError: unknown name, or its package is not installed.
+    """
+    threshold = engine.manifest.score_threshold
+    opened = (open_tracker(name, threshold, live=source.live) for source in sources)
+    return tuple(tracker for tracker in opened if tracker is not None)
+
+
+def open_for(sources: Source | Sequence[Source], engine: Engine, config: RunConfig) -> Backend:
+    """Open the engine at the size that the frames of the sources need, and run it once, so that it is warm.
+
+    The size is that of the largest frame, by area; smaller ones are padded to it, those of another aspect shrunk into it. What fits frames itself
+    takes them of one size, so with several sizes it is not asked to.
+    """
     manifest = engine.manifest
+    listed = (sources,) if isinstance(sources, Source) else sources
+    sizes = {source.size_wh for source in listed}
     size_wh = (
         parse_size(config.size)
         if config.size
-        else choose_model_size(source.size_wh, manifest.max_pixels)
+        else choose_model_size(max(sizes, key=prod), manifest.max_pixels)
     )
     backend = open_backend(
         config.backend,
@@ -172,7 +212,7 @@ def open_for(source: Source, engine: Engine, config: RunConfig) -> Backend:
         size_wh,
         precision=config.precision,
         threads=config.threads,
-        frame_wh=source.size_wh,
+        frame_wh=sizes.pop() if len(sizes) == 1 else None,
     )
     try:
         backend.infer({GRAPH_INPUT: np.zeros(backend.inputs[GRAPH_INPUT].shape, np.uint8)})
@@ -205,8 +245,18 @@ def _selector(
     )
 
 
-def _rate(source: Source) -> float | None:
-    return source.fps or (None if source.live else FOLDER_FPS)
+def _rate(sources: Sequence[Source]) -> float | None:
+    """Frames a second of the overlay; ``None`` where the frames bring their time: that of capture, the only one that cameras share."""
+    if len(sources) > 1 and sources[0].live:
+        return None
+    rate = max((source.fps or 0.0 for source in sources), default=0.0)
+    return rate or (None if sources[0].live else FOLDER_FPS)
+
+
+def _total(sources: Sequence[Source]) -> int | None:
+    """Frames of all sources; ``None`` where one does not know its own."""
+    lengths = [source.length for source in sources]
+    return None if None in lengths else sum(n for n in lengths if n is not None)
 
 
 def _sink_specs(config: RunConfig) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Where results go. `open_sinks` makes them from what the user wrote: ``jsonl=FILE``, ``overlay=FILE.mp4``, ``mcap=FILE``, ``window``."""
+"""Where results go. `open_sinks` makes them from what the user wrote: ``jsonl=FILE``, ``overlay=FILE.mp4``, ``mcap=FILE``, ``rerun=FILE``, ``window``."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,9 +13,10 @@ SINKS = Registry(
         "jsonl": "perception.sinks.jsonl:JsonlSink",
         "mcap": "perception.sinks.mcap:McapSink",
         "overlay": "perception.sinks.video:OverlaySink",
+        "rerun": "perception.sinks.rerun:RerunSink",
         "window": "perception.sinks.window:WindowSink",
     },
-    extras={"mcap": "mcap"},
+    extras={"mcap": "mcap", "rerun": "rerun"},
 )
 WITHOUT_PATH = ("window",)
 

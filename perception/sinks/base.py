@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from perception.core.process import Closing
-from perception.core.types import Scene
+from perception.core.types import Frame, Scene
 
 logger = logging.getLogger(__name__)
+
+JPEG_QUALITY = 85  # of the pictures within a recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +22,20 @@ class SinkContext:
         box_classes: names of the box classes, index = class id.
         map_classes: names of the map classes, index = class id.
         fps: nominal frames a second of the source, ``None`` where unknown.
+        cameras: number of sources whose frames come.
     """
 
     box_classes: tuple[str, ...]
     map_classes: tuple[str, ...]
     fps: float | None = None
+    cameras: int = 1
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """What the pictures of each camera are filed under."""
+        return (
+            ("camera",) if self.cameras == 1 else tuple(f"camera_{n}" for n in range(self.cameras))
+        )
 
 
 class Sink(Closing):
@@ -45,6 +56,28 @@ class Sink(Closing):
         Raises:
             OutputError: the last of it cannot be written.
         """
+
+
+class StreamClock:
+    """When a frame was taken, counted from the first one that was asked about.
+
+    Args:
+        context: number of cameras, and whether they have a rate.
+    """
+
+    def __init__(self, context: SinkContext) -> None:
+        # several live cameras share no other time than that of this machine
+        self._by_capture = context.cameras > 1 and context.fps is None
+        self._first: tuple[int, float | None] | None = None
+
+    def since_first_ns(self, frame: Frame) -> int:
+        """By the source's own time stamps, where it has them; else by the clock that read it."""
+        if self._first is None:
+            self._first = (frame.captured_ns, frame.stream_s)
+        first_ns, first_s = self._first
+        if frame.stream_s is not None and first_s is not None and not self._by_capture:
+            return round((frame.stream_s - first_s) * 1e9)
+        return frame.captured_ns - first_ns
 
 
 class SinkGroup(Sink):

@@ -73,6 +73,7 @@ def scene_record(scene: Scene, box_classes: tuple[str, ...]) -> dict[str, Any]:
         for box, track_id, speed in zip(boxes, tracks.ids.tolist(), speeds, strict=True):
             box.update(track=track_id, velocity_xyxy_px_s=speed)
     record: dict[str, Any] = {
+        "camera": frame.camera,
         "frame_id": frame.frame_id,
         "stream_s": frame.stream_s,
         "captured_ns": frame.captured_ns,

@@ -80,9 +80,9 @@ def draw_scene(scene: Scene, style: Style, caption: str = "") -> UInt8:
         cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, line_px)
         number = f"#{track_id} " if track_id >= 0 else ""
         text = f"{number}{style.box_classes[class_id]} {score:.2f}"
-        _label(canvas, text, (x1, y1), colour, 0.45 * scale)
+        draw_label(canvas, text, (x1, y1), colour, 0.45 * scale)
     if caption:
-        _label(canvas, caption, (0, 0), BACK_BGR, 0.5 * scale)
+        draw_label(canvas, caption, (0, 0), BACK_BGR, 0.5 * scale)
     return canvas
 
 
@@ -104,7 +104,7 @@ def _draw_corners(canvas: UInt8, truth: Truth, line_px: int) -> None:
                 cv2.line(canvas, (x, y), (x, to_y), TEXT_BGR, line_px)
 
 
-def _label(
+def draw_label(
     canvas: UInt8, text: str, corner: tuple[int, int], back: tuple[int, int, int], size: float
 ) -> None:
     """Text on a bar above the corner, or below it where there is no room above."""

@@ -7,14 +7,13 @@ from typing import Final
 
 import av
 import cv2
-import numpy as np
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from perception.core.errors import OutputError
-from perception.core.types import Scene, UInt8
+from perception.core.types import Frame, Scene, UInt8
 from perception.sinks.base import Sink, SinkContext
-from perception.sinks.overlay import Caption, build_style, draw_scene
+from perception.sinks.grid import Grid, fit_picture
 
 CODEC: Final = "libx264"
 # Measured at 1248x384, CPU ms a frame on one core: ultrafast 5.4, superfast 11.2, veryfast 18.3. The encoder shares the cores
@@ -74,7 +73,7 @@ class VideoWriter:
     def write(self, image: UInt8, stream_s: float | None = None) -> None:
         """Encode ``uint8[H, W, 3]``, BGR; shown at `stream_s`, or one picture after the one before."""
         if image.shape[1::-1] != self._size_wh:
-            image = _fit(image, self._size_wh)
+            image = fit_picture(image, self._size_wh)
         frame = av.VideoFrame.from_ndarray(_to_yuv(image), format="yuv420p")
         frame.pts = self._next_pts(stream_s)
         frame.time_base = 1 / self._rate
@@ -127,9 +126,11 @@ class VideoWriter:
 class OverlaySink(Sink):
     """Draws each scene and writes it to an MP4, at the time stamps of the source.
 
+    Several cameras are a grid, written once all have brought something new, or one has for the second time.
+
     Args:
         path: of the MP4; it is replaced.
-        context: names of the classes, rate of the source.
+        context: names of the classes, rate of the source, number of cameras.
 
     Raises:
         OutputError: the file cannot be made.
@@ -138,26 +139,38 @@ class OverlaySink(Sink):
     def __init__(self, path: Path, context: SinkContext) -> None:
         self._path = path
         self._fps = context.fps
-        self._style = build_style(context.box_classes, context.map_classes)
-        self._caption = Caption()
+        self._grid = Grid(context)
+        self._cameras = context.cameras
+        self._new: dict[int, Frame] = {}  # by camera, in the grid and not yet written
         self._writer: VideoWriter | None = None
         self._first_ns = 0
         _probe(path)
 
     def write(self, scene: Scene) -> None:
-        """Draw and encode one scene."""
-        frame = scene.frame
+        """Draw one scene, and encode the picture if it is time."""
+        if scene.frame.camera in self._new:
+            self._encode()
+        self._grid.add(scene, time.monotonic_ns())
+        self._new[scene.frame.camera] = scene.frame
+        if len(self._new) == self._cameras:
+            self._encode()
+
+    def _encode(self) -> None:
+        picture = self._grid.picture()
+        frame = next(iter(self._new.values()))
+        self._new = {}
         if self._writer is None:
-            self._writer = VideoWriter(self._path, frame.size_wh, self._fps)
+            self._writer = VideoWriter(self._path, (picture.shape[1], picture.shape[0]), self._fps)
             self._first_ns = frame.captured_ns
-        caption = self._caption.text(scene, time.monotonic_ns())
         stream_s = frame.stream_s
-        if stream_s is None and self._fps is None:
+        if self._fps is None and (stream_s is None or self._cameras > 1):
             stream_s = (frame.captured_ns - self._first_ns) / 1e9
-        self._writer.write(draw_scene(scene, self._style, caption), stream_s)
+        self._writer.write(picture, stream_s)
 
     def close(self) -> None:
         """Finish the file."""
+        if self._new:
+            self._encode()
         if self._writer is not None:
             self._writer.close()
 
@@ -169,16 +182,6 @@ def _probe(path: Path) -> None:
         path.open("wb").close()
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _fit(image: UInt8, size_wh: tuple[int, int]) -> UInt8:
-    """The whole picture in the middle of another size, with black at its sides."""
-    scale = min(size_wh[0] / image.shape[1], size_wh[1] / image.shape[0])
-    width, height = (max(1, round(n * scale)) for n in image.shape[1::-1])
-    left, top = (size_wh[0] - width) // 2, (size_wh[1] - height) // 2
-    fitted = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
-    fitted[top : top + height, left : left + width] = cv2.resize(image, (width, height))
-    return fitted
 
 
 def _to_yuv(image: UInt8) -> UInt8:

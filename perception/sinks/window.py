@@ -10,17 +10,17 @@ import cv2
 from perception.core.errors import ConfigError, RunError
 from perception.core.types import Scene
 from perception.sinks.base import Sink, SinkContext
-from perception.sinks.overlay import Caption, build_style, draw_scene
+from perception.sinks.grid import Grid
 
 TITLE = "perception"
 
 
 class WindowSink(Sink):
-    """Shows each scene as it comes.
+    """Shows each scene as it comes; several cameras as a grid.
 
     Args:
         path: not used: a window has no file.
-        context: names of the classes.
+        context: names of the classes, number of cameras.
 
     Raises:
         ConfigError: there is no screen, or this OpenCV was built without windows.
@@ -42,15 +42,14 @@ class WindowSink(Sink):
             raise ConfigError(
                 "sink 'window': this OpenCV has no windows; install opencv-python instead of its headless form"
             ) from error
-        self._style = build_style(context.box_classes, context.map_classes)
-        self._caption = Caption()
+        self._grid = Grid(context)
         self._open = True
 
     def write(self, scene: Scene) -> None:
         """Show one scene."""
-        caption = self._caption.text(scene, time.monotonic_ns())
+        self._grid.add(scene, time.monotonic_ns())
         try:
-            cv2.imshow(TITLE, draw_scene(scene, self._style, caption))
+            cv2.imshow(TITLE, self._grid.picture())
             cv2.waitKey(1)
         except cv2.error as error:
             raise RunError(f"sink 'window': cannot show the frame: {error.err}") from error

@@ -92,3 +92,13 @@ def test_stages_stand_in_the_order_of_the_loop():
 def test_a_summary_can_be_written_as_json():
     summary = _report(range(3)).summary()
     assert json.loads(json.dumps(summary)) == summary
+
+
+def test_drops_and_ages_are_told_apart_by_camera():
+    report = LatencyReport(warmup=0, first_id=0)
+    for camera, frame_id in ((0, 0), (1, 2), (0, 1), (1, 5)):
+        report.add(FrameTiming(frame_id, frame_id, (camera + 1) * MS, {}, camera=camera))
+    assert (report.finished, report.dropped) == (4, 4)
+    assert dict(report.finished_by) == {0: 2, 1: 2}
+    assert dict(report.dropped_by) == {0: 0, 1: 4}
+    assert [report.age_ms(camera).p50 for camera in (0, 1, None)] == [1.0, 2.0, 1.5]

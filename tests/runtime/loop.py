@@ -40,6 +40,17 @@ class FakeSource(Source):
         self.closed += 1
 
 
+class StallingSource(FakeSource):
+    """A live source that falls silent after `count` frames, until it is stopped."""
+
+    def __init__(self, count, *, interval_s=0.0):
+        super().__init__(count, live=True, interval_s=interval_s)
+
+    def _pictures(self):
+        yield from super()._pictures()
+        self._stopping.wait()
+
+
 class FakeBackend(Backend):
     """Tells each frame by its green value: the first box starts there. Reuses its outputs, as a device does."""
 

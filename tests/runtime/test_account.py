@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from perception.core.timing import FrameTiming, LatencyReport
-from perception.runtime.account import ProgressLine, plot_latency, report_table
+from perception.runtime.account import ProgressLine, camera_table, plot_latency, report_table
 
 MS = 1_000_000
 
@@ -46,3 +46,27 @@ def test_the_picture_is_a_png_even_of_nothing(report, tmp_path, empty):
     path = tmp_path / "latency.png"
     plot_latency(LatencyReport(0) if empty else report, path, "tiny")
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_of_cameras_tells_which_one_was_silent_and_which_is_lost():
+    account = {
+        "dropped": 1,
+        "age_ms": {"p50": 12.34, "p95": 20.0},
+        "stalls": 0,
+        "longest_silence_s": 0.1,
+        "lost": "",
+    }
+    cameras = [
+        {**account, "camera": 0, "source": "rtsp://a", "frames": 90},
+        {**account, "camera": 1, "source": "/a/long/path/to/the/pictures/of/left", "frames": 3, "stalls": 2, "longest_silence_s": 8.04},
+        {**account, "camera": 2, "source": "camera:[2]", "frames": 7, "lost": "unplugged"},
+    ]  # fmt: skip
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(camera_table(cameras))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capture.get().splitlines()]
+    assert [row for row in rows if row] == [
+        ["0: rtsp://a", "90", "1", "12.3", "20.0", "0.1", ""],
+        ["1: …ictures/of/left", "3", "1", "12.3", "20.0", "8.0", "stalled 2x"],
+        ["2: camera:[2]", "7", "1", "12.3", "20.0", "0.1", "lost"],
+    ]

@@ -100,3 +100,67 @@ def test_a_queue_loses_nothing_between_two_threads():
     while (item := link.get(LIMIT_S)) is not None:
         got.append(item)
     assert got == list(range(500))
+
+
+# --- several cameras -----------------------------------------------------------------------------------------------------
+
+
+def drain(link, count):
+    return [link.get(LIMIT_S) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    "build", [Newest, lambda lanes: Bounded(9, lanes)], ids=["newest", "bounded"]
+)
+def test_the_lane_that_was_served_longest_ago_comes_next(build):
+    link = build(lanes=3)
+    for lane in (2, 1, 0):
+        link.put(f"{lane}a", lane)
+    assert drain(link, 1) == ["0a"]
+    link.put("0b", 0)  # it is back at once, and still waits for the others
+    assert drain(link, 3) == ["1a", "2a", "0b"]
+    link.put("2b", 2)  # the others have nothing: nobody waits for them
+    link.put("1b", 1)
+    assert drain(link, 2) == ["1b", "2b"]
+
+
+def test_a_busy_lane_takes_no_place_of_another_one():
+    link = Newest(lanes=2)
+    link.put("rare", 1)
+    for item in range(5):
+        link.put(item, 0)
+    assert drain(link, 2) == [4, "rare"]
+    assert link.dropped == 4
+
+
+def test_a_full_lane_does_not_make_the_writer_of_another_one_wait():
+    link = Bounded(1, lanes=2)
+    link.put("full", 0)
+    done = threading.Event()
+    threading.Thread(target=lambda: (link.put("free", 1), done.set()), daemon=True).start()
+    assert done.wait(LIMIT_S)
+
+
+def test_the_end_of_one_lane_is_not_the_end(link_of_two):
+    link_of_two.end(lane=0)
+    link_of_two.put("more", 1)
+    assert link_of_two.get(LIMIT_S) == "more"
+    link_of_two.end(lane=1)
+    assert link_of_two.get(LIMIT_S) is None
+
+
+def test_the_error_of_a_lane_comes_after_its_items_and_does_not_wait_for_the_other_lane(
+    link_of_two,
+):
+    link_of_two.put("before", 1)
+    link_of_two.end(InputError("broken"), lane=1)
+    link_of_two.put("other", 0)
+    assert drain(link_of_two, 2) == ["other", "before"]
+    link_of_two.put("other again", 0)
+    with pytest.raises(InputError, match="broken"):
+        link_of_two.get(LIMIT_S)
+
+
+@pytest.fixture
+def link_of_two():
+    return Bounded(4, lanes=2)

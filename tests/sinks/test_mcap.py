@@ -1,6 +1,8 @@
 """An MCAP file, read by the format's own reader."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -68,3 +70,20 @@ def test_boxes_and_road_are_drawn_where_they_were_found(messages, scenes):
 def test_results_are_whole(messages):
     assert [record["frame_id"] for _, record in messages["/results"]] == [0, 1, 2]
     assert "age_ms" in messages["/results"][0][1]
+
+
+def test_cameras_have_topics_of_their_own_and_share_the_results(tmp_path, make_scene):
+    path = tmp_path / "two.mcap"
+    with open_sink(f"mcap={path}", SinkContext(BOX_CLASSES, MAP_CLASSES, None, 2)) as sink:
+        for camera in (0, 1, 1):
+            scene = make_scene(stream_s=5.0)
+            sink.write(replace(scene, frame=replace(scene.frame, camera=camera)))
+    counts = Counter()
+    with path.open("rb") as file:
+        for _, channel, message in make_reader(file).iter_messages():
+            counts[channel.topic] += 1
+            if channel.topic == "/results":
+                counts[json.loads(message.data)["camera"]] += 1
+    kinds = ("image", "found", "classes")
+    expected = {f"/camera_{n}/{kind}": n + 1 for n in (0, 1) for kind in kinds}
+    assert counts == {**expected, "/results": 3, 0: 1, 1: 2}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -22,6 +23,8 @@ from perception.sinks.video import VideoWriter
 
 CONTEXT = SinkContext(BOX_CLASSES, MAP_CLASSES, 10.0)
 FILE_SINKS = {"jsonl": "results.jsonl", "mcap": "results.mcap", "overlay": "overlay.mp4"}
+if find_spec("rerun") is not None:  # it needs NumPy 2
+    FILE_SINKS["rerun"] = "results.rrd"
 FULL = "/dev/full"  # a device on which every write finds the disk full
 
 
@@ -33,7 +36,7 @@ def no_window(monkeypatch):
         monkeypatch.setattr(f"perception.sinks.window.cv2.{name}", lambda *_: 0)
 
 
-@pytest.fixture(params=sorted(SINKS))
+@pytest.fixture(params=sorted({*SINKS} - {"rerun"} | {*FILE_SINKS}))
 def sink_spec(request, tmp_path, no_window):
     name = request.param
     return f"{name}={tmp_path / 'new' / FILE_SINKS[name]}" if name in FILE_SINKS else name
@@ -147,6 +150,7 @@ def test_a_line_holds_the_result_with_units_in_its_keys(tmp_path, make_scene):
     age_ms = record.pop("age_ms")
     assert 0 <= age_ms < 10_000
     assert record == {
+        "camera": 0,
         "frame_id": 7,
         "stream_s": 0.7,
         "captured_ns": scene.frame.captured_ns,

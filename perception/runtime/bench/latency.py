@@ -25,9 +25,10 @@ from perception.core.errors import ConfigError
 from perception.core.manifest import GRAPH_INPUT, Engine, load_engine
 from perception.core.timing import NS_PER_MS
 from perception.core.types import Float64, Frame, Int64
-from perception.runtime.bench.baseline import FORMAT
+from perception.runtime.bench.baseline import FORMAT, check_comparable
 from perception.runtime.bench.compare import summarise
 from perception.runtime.bench.host import describe_host
+from perception.runtime.bench.power import GpuWatch, Record, open_watch
 from perception.runtime.bench.statistics import (
     due_ns,
     late_queries,
@@ -86,6 +87,7 @@ class Measured:
         facts: of the configuration, for the report.
         latency_ms: ``float64[queries]`` of each block.
         stages_ns: ``int64[queries, stage]`` of each block.
+        gpu: what NVIDIA's GPUs told meanwhile.
     """
 
     name: str
@@ -96,13 +98,18 @@ class Measured:
     cpu_ns: int = 0
     wall_ns: int = 0
     late: int = 0
+    gpu: Record = field(default_factory=Record)
 
-    def block(self, count: int, fps: float | None) -> None:
+    def block(self, count: int, fps: float | None, watch: GpuWatch | None = None) -> None:
         """Run one block of queries and keep its figures; whatever queue a block leaves does not reach the next."""
+        if watch is not None:
+            watch.begin(self.gpu)
         began_ns, began_cpu_ns = time.monotonic_ns(), time.process_time_ns()
         due, finished, stages = run_block(self.query, count, fps)
         self.wall_ns += time.monotonic_ns() - began_ns
         self.cpu_ns += time.process_time_ns() - began_cpu_ns
+        if watch is not None:
+            watch.end()
         self.latency_ms.append(latencies_ms(due, finished))
         self.stages_ns.append(stages)
         self.late += late_queries(due, finished) if fps is not None else 0
@@ -122,6 +129,7 @@ class Measured:
             "throughput_fps": len(latency_ms) * 1e9 / max(self.wall_ns, 1),
             "cpu_ms": self.cpu_ns / NS_PER_MS / len(latency_ms),
             "late": self.late,
+            "gpu": self.gpu.summary(),
             "stages": {
                 name: {"share": float(share[i]), **summarise_latency(stages_ms[:, i])}
                 for i, name in enumerate(STAGES)
@@ -130,32 +138,47 @@ class Measured:
         }
 
 
-def bench_latency(config: LatencyConfig) -> tuple[dict[str, Any], dict[str, Float64]]:
+def bench_latency(
+    config: LatencyConfig, before: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, Float64]]:
     """Measure every configuration, a block of each in turn, so that the machine's moods meet all alike.
+
+    Args:
+        config: what to measure.
+        before: a report that this one is for comparison with: one of something else is refused before anything is measured.
 
     Returns:
         The report, which JSON can hold, and ``float64[n]`` latencies in ms by configuration. ``ratios`` are to the first
-        configuration, paired by turn. ``peak_rss_mib`` is that of the process with all configurations open.
+        configuration, paired by turn. ``peak_rss_mib`` is that of the process with all configurations open. ``gpu`` of a configuration is
+        ``None`` where there is no NVIDIA GPU or its package is missing.
 
     Raises:
+        InputError: `before` cannot be compared.
         PerceptionError: a configuration cannot be opened.
     """
     cv2.setNumThreads(1)
     with ExitStack() as stack:
         measured = _open_all(config, stack)
-        machine = describe_host(set(config.backends))
+        head = {
+            "format": FORMAT,
+            "scenario": "single-stream" if config.fps is None else "constant-stream",
+            "fps": config.fps,
+            "source": config.source,
+            "warmup": config.warmup,
+            "machine": describe_host(set(config.backends)),
+        }
+        if before is not None:
+            known = {"configurations": {one.name: one.facts for one in measured}}
+            check_comparable(before, head | known)
         for one in measured:
             for number in range(config.warmup):
                 one.query(number)
-        _measure(measured, config)
+        if (watch := open_watch()) is not None:
+            stack.enter_context(watch)
+        _measure(measured, config, watch)
     first = measured[0].block_medians_ms()
     report = {
-        "format": FORMAT,
-        "scenario": "single-stream" if config.fps is None else "constant-stream",
-        "fps": config.fps,
-        "source": config.source,
-        "warmup": config.warmup,
-        "machine": machine,
+        **head,
         "peak_rss_mib": _peak_rss_mib(),
         "configurations": {one.name: one.summary() for one in measured},
         "ratios": {one.name: ratio(one.block_medians_ms(), first) for one in measured[1:]},
@@ -196,7 +219,7 @@ def run_block(
     return due, finished, stages
 
 
-def _measure(measured: Sequence[Measured], config: LatencyConfig) -> None:
+def _measure(measured: Sequence[Measured], config: LatencyConfig, watch: GpuWatch | None) -> None:
     """Blocks in turn, whose order rotates, until there are queries enough and the time has passed."""
     block = max(1, config.queries // BLOCKS)
     deadline_s = time.monotonic() + config.seconds
@@ -205,7 +228,7 @@ def _measure(measured: Sequence[Measured], config: LatencyConfig) -> None:
             return
         shift = turn % len(measured)
         for one in (*measured[shift:], *measured[:shift]):
-            one.block(block, config.fps)
+            one.block(block, config.fps, watch)
 
 
 def _open_all(config: LatencyConfig, stack: ExitStack) -> list[Measured]:

@@ -22,6 +22,7 @@ BRIEF = {  # what of a page's columns fits on a terminal
     "latency": ("p50", "p50 95 %", "p90", "p99", "p99.9", "max", "fps", "CPU ms", "late"),
     "stages": ("stage", "share", "p50", "p90", "p99", "max"),
     "ratios": ("against", "verdict", "ratio", "low", "high"),
+    "GPU": ("GPU", "W", "W max", "SM MHz", "SM MHz min", "memory MHz", "C max", "throttled"),
 }
 INCHES = (11.0, 5.0)
 STYLE = "body{font:15px sans-serif;margin:2em}td,th{padding:2px 10px;text-align:right}td:first-child,th:first-child{text-align:left}"
@@ -68,12 +69,33 @@ def ratio_rows(report: dict[str, Any]) -> Rows:
     ]
 
 
+def gpu_rows(report: dict[str, Any]) -> Rows:
+    """One row for each GPU that was watched and each configuration: means where nothing else is said."""
+    return [
+        {
+            "configuration": name,
+            "GPU": gpu,
+            "n": found["n"],
+            "W": _of(found["power_w"], "mean"),
+            "W max": _of(found["power_w"], "max"),
+            "SM MHz": _of(found["sm_mhz"], "mean"),
+            "SM MHz min": _of(found["sm_mhz"], "min"),
+            "memory MHz": _of(found["memory_mhz"], "mean"),
+            "C max": _of(found["temperature_c"], "max"),
+            "throttled": found["throttled"],
+        }
+        for name, one in report["configurations"].items()
+        for gpu, found in (one.get("gpu") or {}).items()
+    ]
+
+
 def tables(report: dict[str, Any]) -> dict[str, Rows]:
     """All of them, by title."""
     return {
         f"latency, ms, {report['scenario']}": latency_rows(report),
         "stages, ms": stage_rows(report),
         "ratios, 95 % interval": ratio_rows(report),
+        "GPU, during the queries": gpu_rows(report),
     }
 
 
@@ -165,11 +187,15 @@ def _csv(rows: Rows) -> str:
     return buffer.getvalue()
 
 
+def _of(spread: dict[str, float] | None, key: str) -> float | None:
+    return None if spread is None else spread[key]
+
+
 def _cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, list):
         return " to ".join(map(_cell, value))
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_cell(one)}" for key, one in value.items())
+        return ", ".join(f"{key} {_cell(one)}" for key, one in value.items()) or "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -24,8 +24,10 @@ CALIBRATION_ROUNDS = 8  # of every variant, after one to warm up
 NS_PER_MS = 1e6
 
 
-def check_budget(budget_ms: float, backend: str, engine: Engine) -> None:
-    """Raise `ConfigError` unless a budget makes sense with this backend and engine."""
+def check_budget(budget_ms: float, backend: str, engine: Engine, sources: int = 1) -> None:
+    """Raise `ConfigError` unless a budget makes sense with this backend, this engine and so many sources."""
+    if sources > 1:
+        raise ConfigError(f"--budget-ms: expected one source, got {sources}")
     if not budget_ms > 0:
         raise ConfigError(f"--budget-ms: expected more than 0, got {budget_ms:g}")
     if backend not in CPU_BACKENDS:

@@ -14,7 +14,7 @@ BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.067, 0.1, 0.2,
 
 
 class MetricsServer(Observer):
-    """Serves ``/metrics``: frames, drops, and histograms of the stages' times and of the results' age.
+    """Serves ``/metrics``: frames, drops and a histogram of the results' age by camera, and histograms of the stages' times.
 
     Args:
         address: ``PORT``, which is served to this machine alone, or ``HOST:PORT``; port 0 takes a free one.
@@ -27,11 +27,16 @@ class MetricsServer(Observer):
     def __init__(self, address: str) -> None:
         host, port = parse_address(address)
         registry = CollectorRegistry()
-        self._frames = Counter("perception_frames", "frames that were finished", registry=registry)
-        self._drops = Counter("perception_dropped", "frames that were dropped", registry=registry)
+        self._frames = Counter(
+            "perception_frames", "frames that were finished", ["camera"], registry=registry
+        )
+        self._drops = Counter(
+            "perception_dropped", "frames that were dropped", ["camera"], registry=registry
+        )
         self._ages = Histogram(
             "perception_age_seconds",
             "age of a result at the sinks",
+            ["camera"],
             buckets=BUCKETS,
             registry=registry,
         )
@@ -42,7 +47,7 @@ class MetricsServer(Observer):
             buckets=BUCKETS,
             registry=registry,
         )
-        self._dropped = 0
+        self._dropped: dict[int, int] = {}  # by camera
         try:
             self._server, self._thread = start_http_server(port, host, registry)
         except OSError as error:
@@ -53,10 +58,11 @@ class MetricsServer(Observer):
 
     def observe(self, timing: FrameTiming, report: LatencyReport) -> None:
         """Count one frame."""
-        self._frames.inc()
-        self._drops.inc(report.dropped - self._dropped)
-        self._dropped = report.dropped
-        self._ages.observe(timing.age_ns / 1e9)
+        camera, dropped = timing.camera, report.dropped_by[timing.camera]
+        self._frames.labels(camera).inc()
+        self._drops.labels(camera).inc(dropped - self._dropped.get(camera, 0))
+        self._dropped[camera] = dropped
+        self._ages.labels(camera).observe(timing.age_ns / 1e9)
         for stage, spent_ns in timing.stages_ns.items():
             self._stages.labels(stage).observe(spent_ns / 1e9)
 

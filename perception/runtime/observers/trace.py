@@ -14,12 +14,12 @@ from perception.core.errors import OutputError
 from perception.core.timing import FrameTiming, LatencyReport
 from perception.runtime.observers.base import Observer
 
-PROCESS: Final = 1
+PROCESS: Final = 1  # of the first camera; each has its own, as the viewers fold and name processes
 NS_PER_US: Final = 1e3
 
 
 class TraceWriter(Observer):
-    """Writes one bar for each stage of each frame, on a line of its own for each stage, and the age and the drops as curves.
+    """Writes one bar for each stage of each frame, on a line of its own for each stage of each camera, and age and drops as curves.
 
     Args:
         path: of the JSON file; it is replaced.
@@ -30,21 +30,24 @@ class TraceWriter(Observer):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lines: dict[str, int] = {}  # stage -> its line in the trace
+        self._lines: dict[int, dict[str, int]] = {}  # camera -> stage -> its line in the trace
         self._first = True
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("w", encoding="utf-8")
         except OSError as error:
             raise self._failed(error) from error
-        self._write({"name": "process_name", "ph": "M", "args": {"name": "perception"}})
+        self._lines_of(0)
 
     def observe(self, timing: FrameTiming, report: LatencyReport) -> None:
         """Write the bars of one frame."""
+        camera = timing.camera
+        lines = self._lines_of(camera)
         for stage, began_ns in timing.began_ns.items():
-            if stage not in self._lines:
-                self._lines[stage] = len(self._lines) + 1
-                self._write({"name": "thread_name", "ph": "M", "args": {"name": stage}}, stage)
+            if stage not in lines:
+                lines[stage] = len(lines) + 1
+                title = {"name": "thread_name", "ph": "M", "args": {"name": stage}}
+                self._write(title, camera, lines[stage])
             bar = {
                 "name": stage,
                 "ph": "X",
@@ -52,11 +55,11 @@ class TraceWriter(Observer):
                 "dur": timing.stages_ns[stage] / NS_PER_US,
                 "args": {"frame": timing.frame_id},
             }
-            self._write(bar, stage)
-        curves = {"age, ms": timing.age_ns / 1e6, "dropped": report.dropped}
+            self._write(bar, camera, lines[stage])
+        curves = {"age, ms": timing.age_ns / 1e6, "dropped": report.dropped_by[camera]}
         for name, value in curves.items():
             at = timing.finished_ns / NS_PER_US
-            self._write({"name": name, "ph": "C", "ts": at, "args": {name: value}})
+            self._write({"name": name, "ph": "C", "ts": at, "args": {name: value}}, camera)
 
     def close(self) -> None:
         """Finish the file; a second call does nothing."""
@@ -68,8 +71,16 @@ class TraceWriter(Observer):
         except OSError as error:
             raise self._failed(error) from error
 
-    def _write(self, event: Mapping[str, Any], stage: str = "") -> None:
-        line = json.dumps({**event, "pid": PROCESS, "tid": self._lines.get(stage, 0)})
+    def _lines_of(self, camera: int) -> dict[str, int]:
+        """The lines of a camera, which get their heading when it comes first."""
+        if camera not in self._lines:
+            self._lines[camera] = {}
+            title = f"perception, camera {camera}" if camera else "perception"
+            self._write({"name": "process_name", "ph": "M", "args": {"name": title}}, camera)
+        return self._lines[camera]
+
+    def _write(self, event: Mapping[str, Any], camera: int, line_number: int = 0) -> None:
+        line = json.dumps({**event, "pid": PROCESS + camera, "tid": line_number})
         try:
             self._file.write(f"[\n{line}" if self._first else f",\n{line}")
         except OSError as error:

@@ -158,3 +158,23 @@ def test_a_file_that_is_no_report_is_refused(tmp_path, text):
 def test_a_run_that_would_measure_nothing_is_a_usage_error(wrong):
     with pytest.raises(ConfigError, match="bench latency: expected"):
         LatencyConfig(engines=("x",), backends=("onnxruntime",), **wrong)
+
+
+def test_a_baseline_of_another_machine_is_refused_before_anything_is_measured(
+    report, video, tiny_engine, monkeypatch
+):
+    def measure(*_):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("perception.runtime.bench.latency._measure", measure)
+    report["machine"]["cpu"] = "other"
+    config = LatencyConfig(
+        source=str(video),
+        engines=(str(tiny_engine.folder),),
+        backends=("onnxruntime",),
+        sizes=("64x64",),
+        threads=(1,),
+        fps=2000.0,
+    )
+    with pytest.raises(InputError, match="expected cpu"):
+        bench_latency(config, report)

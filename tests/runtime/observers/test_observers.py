@@ -31,12 +31,36 @@ class Bar(TypedDict):
     args: dict[str, int]
 
 
-def run(observers, frames=5):
+def run(observers, frames=5, cameras=1):
     manifest = load_engine(DEFAULT_ENGINE).manifest
-    with Pipeline(
-        FakeSource(frames), FakeBackend(work_s=0.002), manifest, observers=observers
-    ) as pipeline:
+    sources = [FakeSource(frames) for _ in range(cameras)]
+    with Pipeline(sources, FakeBackend(work_s=0.002), manifest, observers=observers) as pipeline:
         return pipeline.run()
+
+
+def test_the_trace_has_a_process_for_each_camera(tmp_path):
+    with TraceWriter(tmp_path / "trace.json") as trace:
+        run([trace], cameras=2)
+    events = json.loads((tmp_path / "trace.json").read_text())
+    names = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
+    assert names == {1: "perception", 2: "perception, camera 1"}
+    for pid in names:
+        mine = [e for e in events if e["pid"] == pid]
+        bars = [(e["args"]["frame"], e["name"]) for e in mine if e["ph"] == "X"]
+        assert sorted(bars) == sorted((frame, stage) for frame in range(5) for stage in STAGES)
+        lines = {e["args"]["name"]: e["tid"] for e in mine if e["name"] == "thread_name"}
+        assert sorted(lines.values()) == [1, 2, 3, 4, 5]
+
+
+def test_prometheus_counts_each_camera_for_itself():
+    with MetricsServer("0") as server:
+        run([server], cameras=2)
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics") as answer:
+            text = answer.read().decode()
+    for camera in (0, 1):
+        assert f'perception_frames_total{{camera="{camera}"}} 5.0' in text
+        assert f'perception_dropped_total{{camera="{camera}"}} 0.0' in text
+        assert f'perception_age_seconds_count{{camera="{camera}"}} 5.0' in text
 
 
 @pytest.fixture

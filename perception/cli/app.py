@@ -127,6 +127,12 @@ def run(
             help="JSON file of every stage of every finished frame, for chrome://tracing or Perfetto"
         ),
     ] = None,
+    web: Annotated[
+        str,
+        typer.Option(
+            help="serve a page that shows the run, at PORT of this machine or at HOST:PORT with a token"
+        ),
+    ] = "",
     metrics: Annotated[
         str, typer.Option(help="PORT, or HOST:PORT for others than this machine, for Prometheus")
     ] = "",
@@ -136,7 +142,7 @@ def run(
 ) -> None:
     """Stream a source through an engine into sinks, and account for the time."""
     from perception.backends import DEFAULT_BACKEND
-    from perception.runtime.run import RunConfig
+    from perception.runtime.opening import RunConfig
     from perception.runtime.run import run as run_loop
     from perception.sources import LiveOptions
     from perception.sources.video import StreamOptions
@@ -157,6 +163,7 @@ def run(
             tracker=tracker,
             trace=trace,
             metrics=metrics,
+            web=web,
             budget_ms=budget_ms,
             limit=limit,
             warmup=warmup,

@@ -52,7 +52,7 @@ def archive(
     from perception.backends import DEFAULT_BACKEND
     from perception.runtime.archive.archive import archive as run_archive
     from perception.runtime.archive.recording import ArchiveConfig
-    from perception.runtime.run import RunConfig
+    from perception.runtime.opening import RunConfig
 
     run = RunConfig(
         source="",

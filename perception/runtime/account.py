@@ -75,6 +75,11 @@ class ProgressLine:
             self._live.stop()
 
 
+def show_address(url: str) -> None:
+    """Say where the page of the run is."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"watch at {escape(url)}")
+
+
 def show_report(report: LatencyReport, cameras: Sequence[Mapping[str, Any]] = ()) -> None:
     """Print the account of a run on stderr, and that of its cameras (`Camera.summary`) where they are several."""
     console = Console(stderr=True)

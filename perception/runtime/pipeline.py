@@ -29,9 +29,9 @@ from perception.core.manifest import GRAPH_INPUT, EngineManifest
 from perception.core.timing import FrameTiming, LatencyReport
 from perception.core.types import Frame, Scene
 from perception.runtime.cameras import Camera, CameraGroup
-from perception.runtime.handover import Bounded, HandOver, Newest
 from perception.runtime.observers.base import Observer
-from perception.runtime.threads import Threads
+from perception.runtime.threads.group import Threads
+from perception.runtime.threads.handover import Bounded, HandOver, Newest
 from perception.sinks.base import Sink, SinkGroup
 from perception.sources.base import Source
 from perception.stages.postprocess import Reading, postprocess

@@ -111,6 +111,12 @@ def check_refused(done, code, words):
             "expected a backend of ['onnxruntime', 'openvino'], got 'tensorrt'",
             id="budget",
         ),
+        pytest.param(
+            ["--budget-ms", "9", "--source", "demo"],
+            ExitCode.USAGE,
+            "--budget-ms: expected one source, got 2",
+            id="budget of several",
+        ),
         pytest.param(["--sink", "jsnl=a"], ExitCode.USAGE, "did you mean 'jsonl'", id="sink"),
     ],
 )

@@ -13,8 +13,9 @@ import pytest
 
 import perception
 from perception.core.errors import ConfigError, ExitCode, InputError
+from perception.runtime.opening import RunConfig, open_for
 from perception.runtime.pipeline import Pipeline
-from perception.runtime.run import RunConfig, open_for, run
+from perception.runtime.run import run
 from perception.sources import open_source
 from perception.stages.tracking.base import Tracker
 from tests.runtime.loop import FakeBackend, FakeSink, FakeSource, StallingSource

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from perception.core.errors import InputError, RunError
-from perception.runtime.handover import Bounded, Newest
+from perception.runtime.threads.handover import Bounded, Newest
 
 LIMIT_S = 2.0
 

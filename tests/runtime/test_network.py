@@ -13,8 +13,8 @@ import pytest
 
 from perception.backends import DEFAULT_BACKEND
 from perception.core.manifest import DEFAULT_ENGINE, load_engine
+from perception.runtime.opening import RunConfig, open_for
 from perception.runtime.pipeline import Pipeline
-from perception.runtime.run import RunConfig, open_for
 from perception.sources import open_source
 from tests.doubles import numbered
 from tests.process import resident_bytes

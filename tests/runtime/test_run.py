@@ -18,7 +18,8 @@ from perception.backends.sized import SizedBackends
 from perception.core.errors import ConfigError, EngineError, InputError, OutputError
 from perception.core.manifest import DEFAULT_ENGINE, MANIFEST_FILE, ONNX_FILE, load_engine
 from perception.runtime.evaluation.evaluate import run_frame
-from perception.runtime.run import RunConfig, run
+from perception.runtime.opening import RunConfig
+from perception.runtime.run import run
 
 SUMMARY_KEYS = {
     "frames", "warmup", "dropped", "fps", "age_ms", "device_ms", "stages_ms", "cpu_ms", "backend", "precision", "device",
@@ -169,7 +170,8 @@ def test_a_full_disk_under_one_sink_leaves_the_other_one_whole(config, tmp_path)
 
 INTERRUPTED = """
 import json, sys
-from perception.runtime.run import RunConfig, run
+from perception.runtime.opening import RunConfig
+from perception.runtime.run import run
 summary = run(RunConfig(source={source!r}, engine={engine!r}, live=True, fps=5.0, sinks=({sink!r},)))
 print(json.dumps(summary))
 """

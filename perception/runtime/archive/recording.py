@@ -7,7 +7,8 @@ from typing import Any
 from perception.core.errors import ConfigError, InputError
 from perception.core.manifest import MANIFEST_FILE, load_engine, sha256
 from perception.runtime.archive.folder import ORIGIN, OutLock, finish, unfinished
-from perception.runtime.run import RunConfig, open_run
+from perception.runtime.opening import RunConfig
+from perception.runtime.run import open_run
 
 RESULTS_FILE = "results.jsonl"
 OVERLAY_FILE = "overlay.mp4"

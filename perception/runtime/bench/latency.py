@@ -27,15 +27,15 @@ from perception.core.timing import NS_PER_MS
 from perception.core.types import Float64, Frame, Int64
 from perception.runtime.bench.baseline import FORMAT, check_comparable
 from perception.runtime.bench.compare import summarise
-from perception.runtime.bench.host import describe_host
-from perception.runtime.bench.power import GpuWatch, Record, open_watch
+from perception.runtime.bench.probes.host import describe_host
+from perception.runtime.bench.probes.power import GpuWatch, Record, open_watch
 from perception.runtime.bench.statistics import (
     due_ns,
     late_queries,
     latencies_ms,
     summarise_latency,
 )
-from perception.runtime.run import RunConfig, open_for
+from perception.runtime.opening import RunConfig, open_for
 from perception.sources import open_source
 from perception.stages.postprocess import Reading, postprocess
 from perception.stages.preprocess import preprocess

@@ -31,10 +31,10 @@ from perception.core.geometry import Letterbox
 from perception.core.manifest import GRAPH_INPUT, load_engine
 from perception.core.timing import NS_PER_MS
 from perception.core.types import Frame, UInt8
-from perception.runtime.bench.host import describe_host
 from perception.runtime.bench.latency import FRAMES
+from perception.runtime.bench.probes.host import describe_host
 from perception.runtime.bench.statistics import summarise_latency
-from perception.runtime.run import RunConfig, open_for
+from perception.runtime.opening import RunConfig, open_for
 from perception.sources import open_source
 from perception.stages.postprocess import Reading, postprocess
 from perception.stages.preprocess import preprocess

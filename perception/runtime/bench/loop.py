@@ -17,8 +17,8 @@ from perception.core.errors import ConfigError
 from perception.core.manifest import DEFAULT_ENGINE, GRAPH_INPUT, Engine, load_engine
 from perception.core.timing import FrameTiming, LatencyReport
 from perception.core.types import UInt8
+from perception.runtime.opening import FOLDER_FPS, RunConfig, open_for
 from perception.runtime.pipeline import Pipeline
-from perception.runtime.run import FOLDER_FPS, RunConfig, open_for
 from perception.sinks import open_sinks
 from perception.sinks.base import SinkContext
 from perception.sources import open_source

@@ -2,12 +2,13 @@
 
 from perception.core.registry import Registry
 
-# name -> callable(where: Path | str) -> Observer
+# name -> callable(where: Path | str) -> Observer; the page, which is a sink as well, is also told of the run: (where, SinkContext)
 OBSERVERS = Registry(
     "observer",
     {
         "metrics": "perception.runtime.observers.metrics:MetricsServer",
         "trace": "perception.runtime.observers.trace:TraceWriter",
+        "web": "perception.runtime.observers.web.server:WebPage",
     },
-    extras={"metrics": "metrics"},
+    extras={"metrics": "metrics", "web": "web"},
 )

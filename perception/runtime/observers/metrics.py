@@ -4,11 +4,11 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 
-from perception.core.errors import ConfigError, RunError
+from perception.core.errors import RunError
 from perception.core.timing import FrameTiming, LatencyReport
+from perception.runtime.observers.address import parse_address
 from perception.runtime.observers.base import Observer
 
-LOOPBACK: Final = "127.0.0.1"
 # s; from a fast GPU's stage to a loop that stands still
 BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.067, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # fmt: skip
 
@@ -72,11 +72,3 @@ class MetricsServer(Observer):
             self._server.shutdown()
             self._thread.join()
             self._server.server_close()
-
-
-def parse_address(address: str) -> tuple[str, int]:
-    """``"9100"`` -> loopback and the port, ``"0.0.0.0:9100"`` -> both; raise `ConfigError` for anything else."""
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
-        raise ConfigError(f"address {address!r}: expected PORT or HOST:PORT, for example 9100")
-    return host.strip("[]") or LOOPBACK, int(port)

@@ -18,8 +18,8 @@ from perception.core.errors import ConfigError, EngineError
 from perception.core.manifest import TensorSpec
 from perception.runtime.account import report_table
 from perception.runtime.bench.plan import bench_plan, plan_table
+from perception.runtime.opening import RunConfig, open_for
 from perception.runtime.pipeline import Pipeline
-from perception.runtime.run import RunConfig, open_for
 from perception.sources import DEMO, open_source
 from tests.backends.device.conftest import FIT, SIZE
 from tests.backends.device.fake_tensorrt import LEAN, IExecutionContext

@@ -17,7 +17,7 @@ from perception.runtime.archive import folder
 from perception.runtime.archive.archive import archive
 from perception.runtime.archive.folder import OutLock
 from perception.runtime.archive.recording import ArchiveConfig
-from perception.runtime.run import RunConfig
+from perception.runtime.opening import RunConfig
 
 NAMES = ("a.mp4", "b/a.mp4", "b/c.MKV", "h.mp4")
 FRAMES = (8, 11, 14, 17)

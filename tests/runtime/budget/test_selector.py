@@ -17,7 +17,8 @@ from perception.runtime.budget.pipeline import BudgetPipeline
 from perception.runtime.budget.policy import MAX_MAP_AGE_MS, Variant
 from perception.runtime.budget.selector import COVERED, TaskSelector
 from perception.runtime.budget.variants import variant_sizes
-from perception.runtime.run import RunConfig, run
+from perception.runtime.opening import RunConfig
+from perception.runtime.run import run
 from perception.stages.postprocess import Reading
 from tests.runtime.loop import FakeSink, FakeSource
 

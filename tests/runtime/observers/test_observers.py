@@ -11,7 +11,8 @@ from typing_extensions import TypedDict
 
 from perception.core.errors import ConfigError, OutputError, RunError
 from perception.core.manifest import DEFAULT_ENGINE, load_engine
-from perception.runtime.observers.metrics import MetricsServer, parse_address
+from perception.runtime.observers.address import parse_address
+from perception.runtime.observers.metrics import MetricsServer
 from perception.runtime.observers.trace import TraceWriter
 from perception.runtime.pipeline import Pipeline
 from tests.runtime.loop import FakeBackend, FakeSource

@@ -26,7 +26,7 @@ from perception.core.manifest import GRAPH_INPUT, Engine
 from perception.core.process import usable_cores
 from perception.core.timing import NS_PER_MS
 from perception.core.types import Float64, UInt8
-from perception.runtime.bench.host import describe_host
+from perception.runtime.bench.probes.host import describe_host
 from perception.runtime.bench.roofline.parts import OTHER, VIEWS, follow, operations, parts_of
 from perception.runtime.bench.roofline.peaks import Peaks, measure_peaks
 from perception.runtime.bench.roofline.wire import read_nodes

@@ -1,0 +1,1 @@
+"""The page of a running loop: pictures, class map, boxes, latency and age, in a browser."""

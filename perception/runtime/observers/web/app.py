@@ -1,0 +1,153 @@
+"""The web application: one page, one socket, and who may have them."""
+
+import asyncio
+import hmac
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from importlib.resources import files
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from perception.runtime.observers.web.message import Messages
+from perception.runtime.observers.web.news import News, NewsBoard
+
+LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+PAGE: Final = "live.html"
+CLIENTS: Final = 8  # pages at a time; each costs some ms of CPU a picture
+ACK_S: Final = 10.0  # a page that has not drawn its picture by then is let go
+LOOK_UP_S: Final = 0.5  # a wake-up that was lost costs no more
+POLICY, BUSY, GONE = 1008, 1013, 1001  # RFC 6455, section 7.4.1; 1013 from IANA's registry
+
+
+class Gate:
+    """Lets in who may see the run; everybody else gets 403.
+
+    On loopback, a name that leads here from elsewhere (DNS rebinding) and pages of other sites are kept out; with a token, everybody who has none.
+
+    Args:
+        app: what it guards.
+        token: that the address must carry as ``?token=``; empty: none is needed.
+        loopback: whether only this machine can reach the port.
+    """
+
+    def __init__(self, app: ASGIApp, token: str, *, loopback: bool) -> None:
+        self._app = app
+        self._token = token
+        self._loopback = loopback
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a connection, or refuse it."""
+        refusal = self._refusal(HTTPConnection(scope))
+        if not refusal:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            # before it is accepted: answered with 403
+            await WebSocket(scope, receive, send).close(POLICY, refusal)
+        else:
+            await PlainTextResponse(f"{refusal}\n", 403)(scope, receive, send)
+
+    def _refusal(self, asked: HTTPConnection) -> str:
+        host = asked.headers.get("host", "")
+        if self._loopback and urlsplit(f"//{host}").hostname not in LOOPBACK_NAMES:
+            return "this address is not served"
+        origin = asked.headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return "pages of other sites are not served"
+        given = asked.query_params.get("token", "").encode()
+        if self._token and not hmac.compare_digest(given, self._token.encode()):
+            return "the token is missing or wrong: open the address that the run printed"
+        return ""
+
+
+def build_app(board: NewsBoard, messages: Messages, token: str, *, loopback: bool) -> Starlette:
+    """The application: ``/`` is the page, ``/live`` its socket."""
+    page = files("perception").joinpath("assets", PAGE).read_text(encoding="utf-8")
+    script = page.partition("<script>")[2].partition("</script>")[0]
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    headers = {
+        "Content-Security-Policy": f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "img-src data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+    clients = _Clients(board, messages)
+
+    async def serve_page(_: Request) -> HTMLResponse:
+        return HTMLResponse(page, headers=headers)
+
+    return Starlette(
+        routes=[Route("/", serve_page), WebSocketRoute("/live", clients.serve)],
+        middleware=[Middleware(Gate, token=token, loopback=loopback)],
+    )
+
+
+class _Clients:
+    """The pages that are open."""
+
+    def __init__(self, board: NewsBoard, messages: Messages) -> None:
+        self._board = board
+        self._messages = messages
+        self._count = 0
+
+    async def serve(self, socket: WebSocket) -> None:
+        """One page: the newest picture, once it has drawn the one before, so that a slow page falls behind by one."""
+        if self._count >= CLIENTS:
+            await socket.close(BUSY, f"{CLIENTS} pages are open already")
+            return
+        self._count += 1
+        changed = asyncio.Event()
+        wake = partial(_set_from_thread, asyncio.get_running_loop(), changed.set)
+        self._board.subscribe(wake)
+        try:
+            await socket.accept()
+            await self._feed(socket, changed)
+        except (WebSocketDisconnect, TimeoutError):
+            # it left, or stopped reading; a farewell would wait for it as well
+            pass
+        finally:
+            self._count -= 1
+            self._board.unsubscribe(wake)
+
+    async def _feed(self, socket: WebSocket, changed: asyncio.Event) -> None:
+        camera, shown = 0, 0
+        while (news := await self._next(camera, shown, changed)) is not None:
+            timings = self._board.timings(shown, news.number)
+            message = await asyncio.to_thread(self._messages.build, news, timings)
+            shown = news.number
+            async with asyncio.timeout(ACK_S):
+                await socket.send_bytes(message)
+                wanted = await socket.receive_text()
+            camera = int(wanted) if wanted.isdecimal() else camera
+        async with asyncio.timeout(ACK_S):
+            await socket.send_text(json.dumps({"ended": True}))
+            await socket.close(GONE)
+
+    async def _next(self, camera: int, after: int, changed: asyncio.Event) -> News | None:
+        """What is newer than number `after`; ``None`` once nothing more will come."""
+        while (news := self._board.newest(camera, after)) is None:
+            if self._board.ended:
+                return None
+            try:
+                async with asyncio.timeout(LOOK_UP_S):
+                    await changed.wait()
+            except TimeoutError:
+                continue
+            changed.clear()
+        return news
+
+
+def _set_from_thread(loop: asyncio.AbstractEventLoop, setter: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(setter)

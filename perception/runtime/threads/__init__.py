@@ -1,0 +1,1 @@
+"""How the threads of a run begin, hand over to one another, and end."""

@@ -50,6 +50,14 @@ else
 MARKERS += and not gstreamer
 GST_NOTE := tests marked gstreamer: LEFT OUT, no RTSP server (on Debian or Ubuntu: apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly)
 endif
+
+# a browser for the page of a run; playwright, which drives it, is in the development environment
+ifneq ($(shell command -v chromium),)
+BROWSER_NOTE := tests marked browser: run
+else
+MARKERS += and not browser
+BROWSER_NOTE := tests marked browser: LEFT OUT, no Chromium (on Debian or Ubuntu: apt-get install chromium)
+endif
 MARKERS += and not double$(if $(BINDINGS),, and not bindings)
 
 # $(call environment,FOLDER): a fresh virtual environment, or one line that says why there is none
@@ -95,6 +103,7 @@ test: .venv/.installed $(BINDINGS) $(DOUBLE) ## install the development environm
 	@echo "$(DATA_NOTE)"
 	@echo "$(GCC_NOTE)"
 	@echo "$(GST_NOTE)"
+	@echo "$(BROWSER_NOTE)"
 	$(DEV)/pytest -m "$(MARKERS)"
 
 test-double: .venv/cuda/libcuda.so.1 ## the TensorRT runner and its CUDA bindings, on a driver that needs no GPU
@@ -119,6 +128,7 @@ check-tests: .venv/.installed $(BINDINGS)
 	@echo "$(DATA_NOTE)"
 	@echo "$(GCC_NOTE)"
 	@echo "$(GST_NOTE)"
+	@echo "$(BROWSER_NOTE)"
 	$(DEV)/pytest -m "$(MARKERS)" --cov --cov-report= $(CAR_TESTS)
 	$(DEV)/coverage report --include='$(COVERED)' --fail-under=90
 	$(DEV)/pytest -m "$(MARKERS)" $(addprefix --ignore=,$(CAR_TESTS))

@@ -38,6 +38,7 @@ PACKAGES = (
     ("prometheus_client", "prometheus-client", "only for --metrics: pip install 'perception[metrics]'"),
     ("mlperf_loadgen", "mlcommons-loadgen", "only for bench loadgen: pip install 'perception[loadgen]'"),
     ("pynvml", "nvidia-ml-py", "only for power and clocks in bench latency: pip install 'perception[power]'"),
+    ("uvicorn", "uvicorn", "only for --web: pip install 'perception[web]'"),
     ("trackers", "trackers", "only for --tracker: pip install 'perception[track]'"),
 )  # fmt: skip
 

@@ -17,18 +17,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from perception.core.errors import ConfigError, RunError
-from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.core.manifest import DEFAULT_ENGINE, load_engine
 from perception.core.timing import FrameTiming, LatencyReport
-from perception.runtime.observers import OBSERVERS
 from perception.runtime.observers.web import app
 from perception.runtime.observers.web.message import WIDTH_PX, Messages
 from perception.runtime.observers.web.server import TOKEN_VARIABLE
 from perception.runtime.pipeline import Pipeline
-from perception.sinks.base import SinkContext, SinkGroup
+from perception.sinks.base import SinkGroup
 from tests.runtime.loop import FakeBackend, FakeSource
 
-CONTEXT = SinkContext(BOX_CLASSES, MAP_CLASSES, 10.0)
 LIMIT_S = 20  # for what comes at once on a quiet machine
 
 
@@ -49,19 +46,6 @@ class Run:
         self.page.observe(timing, self._report)
         self._count += 1
         return scene
-
-
-@pytest.fixture
-def open_page():
-    pages = []
-
-    def make(address="0"):
-        pages.append(OBSERVERS["web"](address, CONTEXT))
-        return pages[-1]
-
-    yield make
-    for page in pages:
-        page.close()
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def check_refused(done, code, words):
             id="budget",
         ),
         pytest.param(
-            ["--budget-ms", "9", "--source", "demo"],
+            ["--budget-ms", "9", "--source", "demo", "--source", "demo"],
             ExitCode.USAGE,
             "--budget-ms: expected one source, got 2",
             id="budget of several",

@@ -237,7 +237,7 @@ def test_frames_of_several_sizes_are_not_left_to_a_backend_that_fits_those_of_on
         asked.append(frame_wh)
         return FakeBackend()
 
-    monkeypatch.setattr("perception.runtime.run.open_backend", open_backend)
+    monkeypatch.setattr("perception.runtime.opening.open_backend", open_backend)
     small, large = (open_source(pictures(str(n), (64 * n, 32 * n))) for n in (1, 2))
     config = RunConfig(source="")
     for sources in ([small, small], [small, large]):

@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from perception.runtime.bench import power
 from perception.runtime.bench.latency import LatencyConfig, Measured, bench_latency
 from perception.runtime.bench.latency_report import leave_report, rich_tables
+from perception.runtime.bench.probes import power
 from perception.runtime.bench.probes.power import GpuWatch, Record, open_watch, throttle_reasons
 from perception.runtime.machine import Gpu, Gpus
 

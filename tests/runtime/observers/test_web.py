@@ -5,15 +5,16 @@ import json
 import socket
 import struct
 import time
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("uvicorn")
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from perception.core.errors import ConfigError, RunError
@@ -102,6 +103,19 @@ def wait_for(condition):
 # --- who gets what -------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_no_address_is_refused_without_a_word_on_stderr(run, capfd):
+    assert status(run.page.url, Host="[") == 403
+    assert status(run.page.url, Origin="http://[") == 403
+    assert capfd.readouterr().err == ""
+
+
+def test_every_address_of_this_machine_alone_answers_by_its_own_name(open_page):
+    page = open_page("127.0.0.2:0")
+    assert "token" not in page.url
+    with urlopen(page.url) as answer:
+        assert answer.status == 200
+
+
 def test_this_machine_gets_the_page_and_nothing_else(run):
     assert status(run.page.url) == 200
     for path in ("live.html", "assets/live.html", "../pyproject.toml", "docs"):
@@ -118,6 +132,13 @@ def test_a_name_that_only_leads_here_is_refused(run, host):
 @pytest.mark.parametrize("origin", ["http://elsewhere.example", "http://127.0.0.1:1", "null"])
 def test_a_page_of_another_site_gets_no_socket(run, origin):
     assert refused(run.page, origin=origin)
+
+
+def test_any_token_can_be_set(monkeypatch, open_page):
+    monkeypatch.setenv(TOKEN_VARIABLE, "a&b+c/é #")
+    page = open_page()
+    assert status(page.url) == 200
+    assert not refused(page)
 
 
 @pytest.mark.parametrize("query", ["", "token=", "token=wrong", "token=%C3%A9", "tokens=right"])
@@ -229,37 +250,46 @@ def test_only_so_many_pages_at_a_time(run):
         wait_for(lambda: not refused(run.page))
 
 
-def read_to_the_end(client):
-    with suppress(ConnectionClosed):
-        while True:
-            client.recv(LIMIT_S)
-
-
 # --- the loop goes on ----------------------------------------------------------------------------------------------------
 
 
 def test_a_page_that_stops_reading_is_let_go_and_the_loop_goes_on(open_page, monkeypatch):
-    """It neither reads nor answers; all frames are finished, and it is gone while the run goes on."""
+    """It asks for the socket and never reads what comes; all frames are finished meanwhile."""
     monkeypatch.setattr(app, "ACK_S", 0.2)
     built = []
     whole = Messages.build
     monkeypatch.setattr(Messages, "build", lambda *a: built.append(1) or whole(*a))
     page = open_page()
-    source = FakeSource(200, interval_s=0.005)
     manifest = load_engine(DEFAULT_ENGINE).manifest
-    silent = live(page, max_queue=1)
-    with (
-        silent,
-        Pipeline(
-            source, FakeBackend(), manifest, SinkGroup((page,)), observers=(page,)
-        ) as pipeline,
-    ):
-        scenes = pipeline.scenes()
-        for _ in scenes:
-            if built:
-                break
-        read_to_the_end(silent)
-        for _ in scenes:
+    source = FakeSource(200, interval_s=0.005)
+    loop = Pipeline(source, FakeBackend(), manifest, SinkGroup((page,)), observers=(page,))
+    with silent_page(page) as silent, loop:
+        loop.run()
+        assert len(built) == 1  # for a page that does not draw, nothing more is made
+        while silent.recv(1 << 16):  # to the end: it was let go
             pass
-    assert pipeline.report.finished == 200
-    assert len(built) == 1  # for a page that does not draw, nothing more is made
+    assert loop.report.finished == 200
+
+
+@pytest.mark.parametrize("wanted", ["0", "99"])
+def test_pages_that_leave_while_nothing_comes_make_room_for_others(run, wanted):
+    for _ in range(app.CLIENTS):
+        with live(run.page) as client:
+            if wanted != "0":  # a camera that has never sent anything
+                run.finish()
+                client.recv(LIMIT_S)
+                client.send(wanted)
+    wait_for(lambda: not refused(run.page))
+
+
+def silent_page(page):
+    """A socket for which a page has asked, and from which nothing more is read."""
+    parts = urlsplit(page.url)
+    silent = socket.create_connection(("127.0.0.1", parts.port), LIMIT_S)
+    silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    silent.sendall(
+        f"GET /live HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    assert silent.recv(12) == b"HTTP/1.1 101"
+    return silent

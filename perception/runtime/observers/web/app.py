@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import json
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from hashlib import sha256
 from importlib.resources import files
@@ -22,7 +22,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from perception.runtime.observers.web.message import Messages
 from perception.runtime.observers.web.news import News, NewsBoard
 
-LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 PAGE: Final = "live.html"
 CLIENTS: Final = 8  # pages at a time; each costs some ms of CPU a picture
 ACK_S: Final = 10.0  # a page that has not drawn its picture by then is let go
@@ -38,13 +37,13 @@ class Gate:
     Args:
         app: what it guards.
         token: that the address must carry as ``?token=``; empty: none is needed.
-        loopback: whether only this machine can reach the port.
+        names: by which the port may be asked for; empty: by any.
     """
 
-    def __init__(self, app: ASGIApp, token: str, *, loopback: bool) -> None:
+    def __init__(self, app: ASGIApp, token: str, names: Collection[str]) -> None:
         self._app = app
         self._token = token
-        self._loopback = loopback
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection, or refuse it."""
@@ -58,20 +57,24 @@ class Gate:
             await PlainTextResponse(f"{refusal}\n", 403)(scope, receive, send)
 
     def _refusal(self, asked: HTTPConnection) -> str:
-        host = asked.headers.get("host", "")
-        if self._loopback and urlsplit(f"//{host}").hostname not in LOOPBACK_NAMES:
-            return "this address is not served"
-        origin = asked.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
-            return "pages of other sites are not served"
         given = asked.query_params.get("token", "").encode()
         if self._token and not hmac.compare_digest(given, self._token.encode()):
             return "the token is missing or wrong: open the address that the run printed"
-        return ""
+        host = asked.headers.get("host", "")
+        try:
+            name = urlsplit(f"//{host}").hostname
+            origin = urlsplit(asked.headers.get("origin", f"//{host}")).netloc
+        except ValueError:
+            return "this is no address"
+        if self._names and name not in self._names:
+            return "this address is not served"
+        return "" if origin == host else "pages of other sites are not served"
 
 
-def build_app(board: NewsBoard, messages: Messages, token: str, *, loopback: bool) -> Starlette:
-    """The application: ``/`` is the page, ``/live`` its socket."""
+def build_app(
+    board: NewsBoard, messages: Messages, token: str, names: Collection[str]
+) -> Starlette:
+    """The application: ``/`` is the page, ``/live`` its socket; `token` and `names` are those of `Gate`."""
     page = files("perception").joinpath("assets", PAGE).read_text(encoding="utf-8")
     script = page.partition("<script>")[2].partition("</script>")[0]
     digest = b64encode(sha256(script.encode()).digest()).decode()
@@ -89,7 +92,7 @@ def build_app(board: NewsBoard, messages: Messages, token: str, *, loopback: boo
 
     return Starlette(
         routes=[Route("/", serve_page), WebSocketRoute("/live", clients.serve)],
-        middleware=[Middleware(Gate, token=token, loopback=loopback)],
+        middleware=[Middleware(Gate, token=token, names=names)],
     )
 
 
@@ -110,17 +113,23 @@ class _Clients:
         changed = asyncio.Event()
         wake = partial(_set_from_thread, asyncio.get_running_loop(), changed.set)
         self._board.subscribe(wake)
+        answers: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
         try:
             await socket.accept()
-            await self._feed(socket, changed)
-        except (WebSocketDisconnect, TimeoutError):
+            async with asyncio.TaskGroup() as tasks:
+                listening = tasks.create_task(_listen(socket, answers))
+                await self._feed(socket, answers, changed)
+                listening.cancel()
+        except* (WebSocketDisconnect, TimeoutError):
             # it left, or stopped reading; a farewell would wait for it as well
             pass
         finally:
             self._count -= 1
             self._board.unsubscribe(wake)
 
-    async def _feed(self, socket: WebSocket, changed: asyncio.Event) -> None:
+    async def _feed(
+        self, socket: WebSocket, answers: asyncio.Queue[str], changed: asyncio.Event
+    ) -> None:
         camera, shown = 0, 0
         while (news := await self._next(camera, shown, changed)) is not None:
             timings = self._board.timings(shown, news.number)
@@ -128,7 +137,7 @@ class _Clients:
             shown = news.number
             async with asyncio.timeout(ACK_S):
                 await socket.send_bytes(message)
-                wanted = await socket.receive_text()
+                wanted = await answers.get()
             camera = int(wanted) if wanted.isdecimal() else camera
         async with asyncio.timeout(ACK_S):
             await socket.send_text(json.dumps({"ended": True}))
@@ -146,6 +155,12 @@ class _Clients:
                 continue
             changed.clear()
         return news
+
+
+async def _listen(socket: WebSocket, answers: asyncio.Queue[str]) -> None:
+    """Take in what a page says, until it leaves, which ends its feed too."""
+    while True:
+        await answers.put(await socket.receive_text())
 
 
 def _set_from_thread(loop: asyncio.AbstractEventLoop, setter: Callable[[], None]) -> None:

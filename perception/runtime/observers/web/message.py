@@ -34,6 +34,8 @@ class Messages:
 
     def __init__(self, context: SinkContext) -> None:
         self._context = context
+        # camera -> number of the frame and its pictures, for the next page that asks; two at once make them twice
+        self._drawn: dict[int, tuple[int, tuple[bytes, bytes]]] = {}
         style = build_style(context.box_classes, context.map_classes)
         # uint8[256, 4]: colour and opacity of each class; what is not tinted is clear
         opacity = (style.tinted * TINT).astype(np.uint8)
@@ -41,7 +43,11 @@ class Messages:
 
     def build(self, news: News, timings: Sequence[FrameTiming]) -> bytes:
         """The message of a frame, with the timings of those since the last message; takes some ms."""
-        picture, class_map = self._pictures(news.scene)
+        camera = news.scene.frame.camera
+        drawn = self._drawn.get(camera)
+        if drawn is None or drawn[0] != news.number:
+            drawn = self._drawn[camera] = (news.number, self._pictures(news.scene))
+        picture, class_map = drawn[1]
         head = self._head(news, timings)
         head.update(jpeg_bytes=len(picture), map_bytes=len(class_map))
         text = json.dumps(head, separators=(",", ":")).encode()

@@ -7,13 +7,14 @@ import secrets
 import socket
 import threading
 from typing import Final
+from urllib.parse import quote
 
 import uvicorn
 
 from perception.core.errors import RunError
 from perception.core.timing import FrameTiming, LatencyReport
 from perception.core.types import Scene
-from perception.runtime.observers.address import parse_address
+from perception.runtime.observers.address import LOOPBACK, parse_address
 from perception.runtime.observers.base import Observer
 from perception.runtime.observers.web.app import build_app
 from perception.runtime.observers.web.message import Messages
@@ -23,6 +24,7 @@ from perception.sinks.base import Sink, SinkContext
 logger = logging.getLogger(__name__)
 
 TOKEN_VARIABLE: Final = "PERCEPTION_WEB_TOKEN"  # noqa: S105 (the name of a variable)
+LOOPBACK_NAMES: Final = frozenset({LOOPBACK, "localhost", "::1"})
 STOP_S: Final = 2  # that pages have at the end of a run to hear of it
 
 
@@ -43,7 +45,7 @@ class WebPage(Sink, Observer):
 
     def __init__(self, address: str, context: SinkContext) -> None:
         host, port = parse_address(address)
-        loopback = host == "localhost" or _is_loopback(host)
+        loopback = host in LOOPBACK_NAMES or _is_loopback(host)
         token = os.environ.get(TOKEN_VARIABLE) or ("" if loopback else secrets.token_urlsafe(16))
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -53,7 +55,9 @@ class WebPage(Sink, Observer):
                 f"--web {address}: cannot be served: {error.strerror or error}; choose another address"
             ) from error
         self._board = NewsBoard()
-        app = build_app(self._board, Messages(context), token, loopback=loopback)
+        # by another name, a page of another site may have led here (DNS rebinding)
+        names = {*LOOPBACK_NAMES, host} if loopback else frozenset[str]()
+        app = build_app(self._board, Messages(context), token, names)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -62,13 +66,14 @@ class WebPage(Sink, Observer):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                ws_per_message_deflate=False,  # pictures are compressed already
                 ws_max_size=1024,  # a page says no more than a number
                 timeout_graceful_shutdown=STOP_S,
             )
         )
         self._scene: Scene | None = None
         named = f"[{host}]" if ":" in host else host
-        query = f"?token={token}" if token else ""
+        query = f"?token={quote(token, safe='')}" if token else ""
         self.url = f"http://{named}:{listener.getsockname()[1]}/{query}"
         self._thread = threading.Thread(
             target=self._server.run, args=([listener],), name="perception-web", daemon=True

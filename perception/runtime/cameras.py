@@ -55,7 +55,7 @@ class Camera:
         self._waits_since_ns: int | None = None  # for a picture; None while it has one
         self._longest_ns = 0
         self._stalls = 0
-        self._told = False
+        self._told_ns: int | None = None  # start of the wait that was told of
 
     def reads(self) -> Iterator[Read]:
         """Its frames, timed."""
@@ -66,7 +66,7 @@ class Camera:
             try:
                 frame = next(frames, None)
             finally:
-                self._note_wait(time.monotonic_ns() - began_ns)
+                self._note_wait(began_ns)
             if frame is None:
                 return
             if self.index:
@@ -75,23 +75,25 @@ class Camera:
             began_ns = max(began_ns, frame.captured_ns)
             yield Read(frame, began_ns, time.monotonic_ns() - began_ns, cpu_ns)
 
-    def _note_wait(self, waited_ns: int) -> None:
+    def _note_wait(self, began_ns: int) -> None:
         self._waits_since_ns = None
+        waited_ns = time.monotonic_ns() - began_ns
         self._longest_ns = max(self._longest_ns, waited_ns)
         self._stalls += waited_ns > self._limit_ns
-        if self._told:
-            self._told = False
+        if self._told_ns == began_ns:
             logger.warning("%s: was silent for %.1f s", self, waited_ns / 1e9)
 
     def watch(self) -> None:
         """Log once that it is silent, while it is."""
-        silent_ns = self._silent_ns()
-        if silent_ns > self._limit_ns and not self._told:
-            self._told = True
+        since_ns = self._waits_since_ns  # read once: the reader may change it meanwhile
+        if since_ns is None or since_ns == self._told_ns:
+            return
+        if (silent_ns := time.monotonic_ns() - since_ns) > self._limit_ns:
+            self._told_ns = since_ns
             logger.warning("%s: silent for %.1f s; the others go on", self, silent_ns / 1e9)
 
     def _silent_ns(self) -> int:
-        since_ns = self._waits_since_ns  # read once: the reader may change it meanwhile
+        since_ns = self._waits_since_ns  # read once, as above
         return 0 if since_ns is None else time.monotonic_ns() - since_ns
 
     def __str__(self) -> str:
@@ -140,7 +142,10 @@ class CameraGroup(Sequence[Camera]):
         listed = (sources,) if isinstance(sources, Source) else tuple(sources)
         check_alike(listed)
         mine = trackers or (None,) * len(listed)
-        self._cameras = tuple(map(Camera, listed, range(len(listed)), mine))
+        pairs = zip(listed, mine, strict=True)
+        self._cameras = tuple(
+            Camera(source, n, tracker) for n, (source, tracker) in enumerate(pairs)
+        )
         self.live = listed[0].live
         self.patience_s = max(source.patience_s for source in listed)
 

@@ -28,7 +28,7 @@ class RerunSink(Sink):
 
     Args:
         path: of the file; it is replaced.
-        context: names of the classes.
+        context: names of the classes, and what is known of the cameras.
 
     Raises:
         OutputError: the file cannot be made.
@@ -92,6 +92,8 @@ class RerunSink(Sink):
         self._recording.disconnect()
         self._recording = None  # the last hold on the pipe
         self._copying.join(FLUSH_S)
+        if self._copying.is_alive():
+            raise OutputError(f"{self._path}: writing did not end within {FLUSH_S:g} s")
         self._file.close()
         self._file.check()
 

@@ -4,7 +4,8 @@ import asyncio
 import hmac
 import json
 from base64 import b64encode
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from importlib.resources import files
@@ -110,15 +111,14 @@ class _Clients:
             await socket.close(BUSY, f"{CLIENTS} pages are open already")
             return
         self._count += 1
-        changed = asyncio.Event()
-        wake = partial(_set_from_thread, asyncio.get_running_loop(), changed.set)
+        tab = _Tab()
+        wake = partial(_set_from_thread, asyncio.get_running_loop(), tab.changed)
         self._board.subscribe(wake)
-        answers: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
         try:
             await socket.accept()
             async with asyncio.TaskGroup() as tasks:
-                listening = tasks.create_task(_listen(socket, answers))
-                await self._feed(socket, answers, changed)
+                listening = tasks.create_task(_listen(socket, tab))
+                await self._feed(socket, tab)
                 listening.cancel()
         except* (WebSocketDisconnect, TimeoutError):
             # it left, or stopped reading; a farewell would wait for it as well
@@ -127,42 +127,59 @@ class _Clients:
             self._count -= 1
             self._board.unsubscribe(wake)
 
-    async def _feed(
-        self, socket: WebSocket, answers: asyncio.Queue[str], changed: asyncio.Event
-    ) -> None:
-        camera, shown = 0, 0
-        while (news := await self._next(camera, shown, changed)) is not None:
-            timings = self._board.timings(shown, news.number)
+    async def _feed(self, socket: WebSocket, tab: "_Tab") -> None:
+        shown: News | None = None
+        told = 0  # up to which number its timings were sent
+        while (news := await self._next(tab, shown)) is not None:
+            timings = self._board.timings(told, news.number)
             message = await asyncio.to_thread(self._messages.build, news, timings)
-            shown = news.number
+            shown, told = news, max(told, news.number)
+            tab.drawn.clear()
             async with asyncio.timeout(ACK_S):
                 await socket.send_bytes(message)
-                wanted = await answers.get()
-            camera = int(wanted) if wanted.isdecimal() else camera
+                await tab.drawn.wait()
         async with asyncio.timeout(ACK_S):
             await socket.send_text(json.dumps({"ended": True}))
             await socket.close(GONE)
 
-    async def _next(self, camera: int, after: int, changed: asyncio.Event) -> News | None:
-        """What is newer than number `after`; ``None`` once nothing more will come."""
-        while (news := self._board.newest(camera, after)) is None:
+    async def _next(self, tab: "_Tab", shown: News | None) -> News | None:
+        """What is newest of the camera that is looked at, unless it is shown; ``None`` once nothing more will come."""
+        while (news := self._board.newest(tab.camera)) is None or news is shown:
             if self._board.ended:
                 return None
             try:
                 async with asyncio.timeout(LOOK_UP_S):
-                    await changed.wait()
+                    await tab.changed.wait()
             except TimeoutError:
                 continue
-            changed.clear()
+            tab.changed.clear()
+        tab.camera = news.scene.frame.camera
         return news
 
 
-async def _listen(socket: WebSocket, answers: asyncio.Queue[str]) -> None:
-    """Take in what a page says, until it leaves, which ends its feed too."""
+class _Tab:
+    """What one page wants: `camera`, ``None`` until it knows of any; `drawn`, it has drawn what it got; `changed`, look again."""
+
+    def __init__(self) -> None:
+        self.camera: int | None = None
+        self.drawn = asyncio.Event()
+        self.changed = asyncio.Event()
+
+
+async def _listen(socket: WebSocket, tab: _Tab) -> None:
+    """Take in what a page says, ``drawn`` or ``camera N``, until it leaves, which ends its feed too."""
     while True:
-        await answers.put(await socket.receive_text())
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", GONE))
+        word, _, number = (message.get("text") or "").partition(" ")
+        if word == "drawn":
+            tab.drawn.set()
+        elif word == "camera" and number.isdecimal():
+            tab.camera = int(number)
+            tab.changed.set()
 
 
-def _set_from_thread(loop: asyncio.AbstractEventLoop, setter: Callable[[], None]) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(setter)
+def _set_from_thread(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with suppress(RuntimeError):  # the server has ended: nobody looks any more
+        loop.call_soon_threadsafe(event.set)

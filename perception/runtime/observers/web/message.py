@@ -18,11 +18,12 @@ from perception.core.types import Scene, UInt8
 from perception.runtime.observers.web.news import News
 from perception.sinks.base import SinkContext
 from perception.sinks.jsonl import scene_record
-from perception.sinks.overlay import TINT, build_style
+from perception.sinks.overlay import BOXES_BGR, TINT, build_style
 
 WIDTH_PX = 1280  # of the picture at most
 MAP_PX = 640  # of the class map at most: it is drawn larger, its edges are a few px coarse
 JPEG_QUALITY = 80
+BOX_COLOURS = [f"#{red:02x}{green:02x}{blue:02x}" for blue, green, red in BOXES_BGR]
 
 
 class Messages:
@@ -65,6 +66,7 @@ class Messages:
             **scene_record(news.scene, self._context.box_classes),
             "cameras": self._context.cameras,
             "box_classes": self._context.box_classes,
+            "box_colours": BOX_COLOURS,
             "finished": news.finished,
             "dropped": news.dropped,
             "sent_ns": time.monotonic_ns(),

@@ -61,11 +61,12 @@ class NewsBoard:
         with self._left:
             self._left.wait_for(lambda: not self._readers, limit_s)
 
-    def newest(self, camera: int, after: int) -> News | None:
-        """The newest frame of a camera, or ``None`` where it is not newer than number `after`."""
+    def newest(self, camera: int | None) -> News | None:
+        """The newest frame of a camera, or of any; ``None`` where there is none yet."""
         with self._lock:
-            news = self._newest.get(camera)
-        return news if news is not None and news.number > after else None
+            if camera is not None:
+                return self._newest.get(camera)
+            return max(self._newest.values(), key=lambda news: news.number, default=None)
 
     def timings(self, after: int, until: int) -> list[FrameTiming]:
         """Of the frames with numbers behind `after`, up to `until`, as far as they are kept."""

@@ -45,7 +45,7 @@ class WebPage(Sink, Observer):
 
     def __init__(self, address: str, context: SinkContext) -> None:
         host, port = parse_address(address)
-        loopback = host in LOOPBACK_NAMES or _is_loopback(host)
+        loopback = host in LOOPBACK_NAMES or _leads_to(host, "is_loopback")
         token = os.environ.get(TOKEN_VARIABLE) or ("" if loopback else secrets.token_urlsafe(16))
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -72,6 +72,8 @@ class WebPage(Sink, Observer):
             )
         )
         self._scene: Scene | None = None
+        if _leads_to(host, "is_unspecified"):
+            host = socket.gethostname()  # what it listens on leads nowhere from another machine
         named = f"[{host}]" if ":" in host else host
         query = f"?token={quote(token, safe='')}" if token else ""
         self.url = f"http://{named}:{listener.getsockname()[1]}/{query}"
@@ -100,8 +102,9 @@ class WebPage(Sink, Observer):
             logger.warning("the web page's server did not end within %d s", 2 * STOP_S)
 
 
-def _is_loopback(host: str) -> bool:
+def _leads_to(host: str, kind: str) -> bool:
+    """Whether a host is an address of this kind: ``"is_loopback"``, ``"is_unspecified"``; a name is none."""
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
+        return bool(getattr(ipaddress.ip_address(host), kind))
+    except ValueError:
         return False

@@ -53,7 +53,7 @@ class TaskSelector(Observer):
     `prepare` and `infer` belong to one thread, frame by frame; `scene` to one thread, in the same order; `observe` to one thread.
 
     Args:
-        variants: opened; closed with this.
+        variants: opened; closed with this, or by whoever opened them.
         budget_ms: for `COVERED` together.
         reading: of the engine's outputs, for the calibration.
         frame_wh: size of the frames, px.

@@ -148,12 +148,14 @@ def arithmetic_options() -> onnxruntime.SessionOptions:
     return options
 
 
-def session_options(size_wh: tuple[int, int], threads: int) -> onnxruntime.SessionOptions:
-    """Options of a session for frames of one size, px."""
+def session_options(
+    size_wh: tuple[int, int], threads: int, batch: int = 1
+) -> onnxruntime.SessionOptions:
+    """Options of a session for so many frames a call, of one size, px."""
     options = arithmetic_options()
     options.log_severity_level = QUIET
     options.intra_op_num_threads = threads
-    for axis, length in zip(FREE_AXES, (1, size_wh[1], size_wh[0]), strict=True):
+    for axis, length in zip(FREE_AXES, (batch, size_wh[1], size_wh[0]), strict=True):
         options.add_free_dimension_override_by_name(axis, length)
     # Threads that spin while they wait take the cores from reading and encoding. Measured on 2 cores at 1248x384: the loop is as
     # fast on an idle machine (10.4 and 10.3 fps), and beside one other busy process it makes 5.6 instead of 3.8.

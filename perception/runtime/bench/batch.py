@@ -11,10 +11,10 @@ import numpy as np
 import onnxruntime
 
 from perception.backends import CPU_BACKENDS, default_precision
-from perception.backends.onnxruntime import QUIET, arithmetic_options
+from perception.backends.onnxruntime import session_options
 from perception.core.errors import ConfigError
 from perception.core.geometry import parse_size
-from perception.core.manifest import FREE_AXES, GRAPH_INPUT, Engine
+from perception.core.manifest import GRAPH_INPUT, Engine
 from perception.core.process import usable_cores
 from perception.core.types import UInt8
 from perception.runtime.bench.compare import compare
@@ -72,12 +72,8 @@ def bench_batch(
 
 
 def _onnxruntime(engine: Engine, shape: tuple[int, ...], precision: str, threads: int) -> Infer:
-    options = arithmetic_options()
-    options.log_severity_level = QUIET
-    options.intra_op_num_threads = threads
-    for axis, length in zip(FREE_AXES, shape[:3], strict=True):
-        options.add_free_dimension_override_by_name(axis, length)
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    batch, height, width, _ = shape
+    options = session_options((width, height), threads, batch)
     session = onnxruntime.InferenceSession(
         str(engine.graph_path(precision)), options, providers=["CPUExecutionProvider"]
     )

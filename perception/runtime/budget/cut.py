@@ -7,10 +7,9 @@ package. Source of the field numbers: onnx.proto of ONNX, https://github.com/onn
 import hashlib
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from perception.core.errors import EngineError, OutputError
 from perception.core.manifest import (
@@ -21,6 +20,7 @@ from perception.core.manifest import (
     load_engine,
     write_manifest,
 )
+from perception.runtime.protobuf import encode, fields
 
 CACHE_DIR = Path("runs") / "cache"
 
@@ -29,16 +29,6 @@ GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_OUTPUT, GRAPH_VALUE_INFO = 1, 5, 12, 13
 NODE_INPUT, NODE_OUTPUT, NODE_ATTRIBUTE = 1, 2, 5
 ATTRIBUTE_GRAPHS = {6, 11}
 TENSOR_NAME, VALUE_NAME = 8, 1
-LENGTH_DELIMITED = 2
-FIXED_BYTES = {1: 8, 5: 4}  # wire type -> bytes
-
-
-class Field(NamedTuple):
-    """One field of a message: its number, its whole bytes, and the bytes of its value where it has a length."""
-
-    number: int
-    whole: bytes
-    value: bytes
 
 
 def boxes_engine(engine: Engine, cache: Path = CACHE_DIR) -> Engine:
@@ -106,7 +96,7 @@ def cut_graph(model: bytes, outputs: Collection[str]) -> bytes:
         ValueError: it is not ONNX, lacks an output, or has nodes with graphs inside.
     """
     parts = [
-        _message(MODEL_GRAPH, _cut(field.value, outputs)) if field.number == MODEL_GRAPH else field.whole
+        encode(MODEL_GRAPH, _cut(field.value, outputs)) if field.number == MODEL_GRAPH else field.whole
         for field in fields(model)
     ]  # fmt: skip
     return b"".join(parts)
@@ -156,47 +146,3 @@ def _ends(node: bytes) -> tuple[set[bytes], set[bytes]]:
 
 def _name(message: bytes, number: int) -> bytes:
     return next((field.value for field in fields(message) if field.number == number), b"")
-
-
-def fields(message: bytes) -> Iterator[Field]:
-    """The fields of a message in their order; raise `ValueError` or `IndexError` where it is none."""
-    at = 0
-    while at < len(message):
-        begin = at
-        key, at = _varint(message, at)
-        number, wire = key >> 3, key & 7
-        if wire == 0:
-            _, at = _varint(message, at)
-            yield Field(number, message[begin:at], b"")
-        elif wire == LENGTH_DELIMITED:
-            length, at = _varint(message, at)
-            if at + length > len(message):
-                raise ValueError("the file is truncated")
-            yield Field(number, message[begin : at + length], message[at : at + length])
-            at += length
-        elif wire in FIXED_BYTES:
-            at += FIXED_BYTES[wire]
-            yield Field(number, message[begin:at], b"")
-        else:
-            raise ValueError(f"no Protocol Buffers: wire type {wire}")
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value, shift = 0, 0
-    while True:
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-
-
-def _message(number: int, value: bytes) -> bytes:
-    head = bytearray([number << 3 | LENGTH_DELIMITED])
-    length = len(value)
-    while length >= 0x80:
-        head.append(length & 0x7F | 0x80)
-        length >>= 7
-    head.append(length)
-    return bytes(head) + value

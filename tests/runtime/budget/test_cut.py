@@ -15,7 +15,8 @@ from perception.core.manifest import (
     Engine,
     load_engine,
 )
-from perception.runtime.budget.cut import boxes_engine, cut_graph, fields
+from perception.runtime.budget.cut import boxes_engine, cut_graph
+from perception.runtime.protobuf import fields
 
 SIZE_WH = (96, 64)
 

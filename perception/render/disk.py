@@ -4,7 +4,6 @@ Every file is written beside its place and then moved there, so a file that is t
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -14,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.core.errors import InputError, OutputError
+from perception.core.errors import InputError
+from perception.core.files import write_atomically
 from perception.core.types import Float32, UInt8
 from perception.render.records import (
     KEY_POINTS,
@@ -52,26 +52,6 @@ def path_of(folder: Path, kind: str, index: int) -> Path:
 def is_complete(folder: Path, index: int) -> bool:
     """Whether the frame is there: its objects are written last."""
     return path_of(folder, OBJECTS, index).is_file()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all; make its folder where there is none.
-
-    Raises:
-        OutputError: the disk is full, or the folder cannot be written.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            beside.write_bytes(data)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written: {error.strerror}; frames before it are kept, and the same command goes on"
-        ) from error
 
 
 def depth_to_file(depth_m: Float32) -> UInt16:

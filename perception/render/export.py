@@ -16,6 +16,7 @@ import numpy as np
 
 from perception.core.camera import Camera
 from perception.core.errors import ConfigError
+from perception.core.files import write_atomically
 from perception.core.labels import BOX_CLASSES, MAPPINGS
 from perception.core.types import Bool
 from perception.render.disk import (
@@ -25,7 +26,6 @@ from perception.render.disk import (
     read_frame,
     read_labels,
     read_picture,
-    write_atomically,
 )
 from perception.render.records import KEY_POINTS, FrameLabels, ObjectLabel
 from perception.render.store import StoredDrive, is_clear

@@ -28,8 +28,9 @@ import numpy as np
 from perception.core.camera import Camera
 from perception.core.config import build_config, dump_config
 from perception.core.errors import ConfigError, InputError
+from perception.core.files import write_atomically
 from perception.render.config import DriveConfig
-from perception.render.disk import depth_to_file, flow_to_file, is_complete, write_atomically
+from perception.render.disk import depth_to_file, flow_to_file, is_complete
 from perception.render.picture.view import build_camera
 from perception.render.pool import RENDERER, render_jobs
 from perception.render.records import (

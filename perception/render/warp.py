@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from perception.core.camera import Camera
+from perception.core.camera import Camera, lens
 from perception.core.errors import ConfigError
 from perception.core.types import Bool, Float32, Float64, UInt8
 from perception.render.labels import share_outside, tight_hull
 from perception.render.records import FrameLabels, ObjectLabel, RenderedFrame
 
 MARGIN_PX = 2
-UNDISTORT_STEPS, UNDISTORT_MISS = 200, 1e-7  # at depth 1; far below a hundredth of a pixel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +38,9 @@ def lens_warp(camera: Camera) -> tuple[Camera, Warp | None]:
 
     Returns:
         The camera itself and ``None`` where it has no distortion.
+
+    Raises:
+        ConfigError: the lens's formula does not reach the corners: it turns back before.
     """
     if not any(camera.distortion):
         return camera, None
@@ -47,7 +49,11 @@ def lens_warp(camera: Camera) -> tuple[Camera, Warp | None]:
     u, v = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
     middle = np.array([camera.cx_px, camera.cy_px]) + 0.5
     centres = np.stack((u, v), axis=-1) + 0.5
-    plane = undistort((centres - middle) / focal, camera.distortion)
+    plane = lens.straighten(camera.lens, camera.distortion, (centres - middle) / focal)
+    if np.isnan(plane).any():
+        raise ConfigError(
+            f"camera: distortion {list(camera.distortion)}: does not reach the corners of the frame; is the calibration of this size?"
+        )
     low = np.floor(plane.min(axis=(0, 1)) * focal) - MARGIN_PX
     high = np.ceil(plane.max(axis=(0, 1)) * focal) + MARGIN_PX
     inner = replace(
@@ -65,43 +71,10 @@ def lens_warp(camera: Camera) -> tuple[Camera, Warp | None]:
         straight = (points_px + low) / focal
         # far outside of the picture the polynomial turns back into it
         straight[(straight**2).sum(axis=-1) > reach**2] = np.nan
-        bent: Float64 = distort(straight, camera.distortion) * focal + middle
+        bent: Float64 = lens.bend(camera.lens, camera.distortion, straight) * focal + middle
         return bent
 
     return inner, Warp((plane * focal - low).astype(np.float32), forward)
-
-
-def distort(points: Float64, coefficients: tuple[float, ...]) -> Float64:
-    """``[N, 2]`` at depth 1 -> where the lens puts them, by OpenCV's k1, k2, p1, p2, k3 (Brown, 1966)."""
-    k1, k2, p1, p2, k3 = coefficients
-    x, y = points[..., 0], points[..., 1]
-    r2 = x * x + y * y
-    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-    return np.stack(
-        (
-            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
-            y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
-        ),
-        axis=-1,
-    )
-
-
-def undistort(points: Float64, coefficients: tuple[float, ...]) -> Float64:
-    """The inverse of `distort` by fixed-point iteration, as OpenCV's, but until nothing moves: ``[..., 2]``.
-
-    Raises:
-        ConfigError: the polynomial does not reach a point: it turns back before.
-    """
-    straight = points.copy()
-    with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(UNDISTORT_STEPS):
-            missed = points - distort(straight, coefficients)
-            straight += missed
-            if float(np.abs(missed).max()) < UNDISTORT_MISS:
-                return straight
-    raise ConfigError(
-        f"camera: distortion {list(coefficients)}: does not reach the corners of the frame; is the calibration of this size?"
-    )
 
 
 def shutter_warp(flow_px: Float32, readout: float) -> Warp:

@@ -6,6 +6,7 @@ from math import inf
 import numpy as np
 import pytest
 
+from perception.core.camera import lens
 from perception.core.errors import ConfigError
 from perception.render.config import CameraConfig, DriveConfig, OpticsConfig
 from perception.render.drive import Drive
@@ -13,7 +14,7 @@ from perception.render.labels import tight_hull
 from perception.render.picture.polygons import NEAR_M, choose_detail
 from perception.render.picture.view import build_camera, inverse, transform, world_from_mesh
 from perception.render.records import CityId, Marking
-from perception.render.warp import distort, lens_warp, undistort
+from perception.render.warp import lens_warp
 
 SIZE_WH = (416, 128)
 CASES = [(seed, place) for seed in (1, 2, 3, 4) for place in ("town", "country")]
@@ -237,7 +238,9 @@ def test_a_distorted_camera_bends_picture_and_labels_alike(tmp_path):
 def test_undistort_is_the_inverse_of_distort():
     strong = (-0.37, 0.20, 0.0014, 0.0005, -0.07)  # of KITTI's raw camera
     grid = np.stack(np.meshgrid(np.linspace(-0.75, 0.75, 31), np.linspace(-0.3, 0.3, 13)), -1)
-    np.testing.assert_allclose(undistort(distort(grid, strong), strong), grid, atol=1e-5)
+    np.testing.assert_allclose(
+        lens.straighten("pinhole", strong, lens.bend("pinhole", strong, grid)), grid, atol=1e-5
+    )
 
 
 def test_what_is_far_outside_of_a_lens_is_nowhere():

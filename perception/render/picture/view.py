@@ -140,7 +140,7 @@ def shaken(camera: Camera, shake: float, time_s: float, phase: float) -> Camera:
         camera,
         pitch_deg=camera.pitch_deg + swing(PITCH_DEG),
         roll_deg=camera.roll_deg + swing(ROLL_DEG),
-        height_m=camera.height_m + swing(HEIGHT_M),
+        height_m=(camera.height_m or 0.0) + swing(HEIGHT_M),
     )
 
 

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 from perception.core.errors import OutputError
+from perception.core.files import write_atomically
 from perception.core.types import Float32, UInt8
 from perception.render.config import DriveConfig
-from perception.render.disk import write_atomically
 from perception.render.pool import RENDERER, load_renderer
 from perception.render.presets import sheet_drives
 from perception.render.records import CityId, FrameLabels, ObjectLabel, RenderedFrame

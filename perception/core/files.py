@@ -1,0 +1,26 @@
+"""Files that are there whole or not at all."""
+
+import os
+from pathlib import Path
+
+from perception.core.errors import OutputError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all; make its folder where there is none.
+
+    Raises:
+        OutputError: the disk is full, or the folder cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            beside.write_bytes(data)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written: {error.strerror}; what was written before it is kept"
+        ) from error

@@ -25,6 +25,8 @@ UNLABELLED = 11
 BLOCK = 10  # frames of one validation block
 EVERY = 5  # each fifth block of a drive's train frames is validation
 
+DRIVES = ("0001TP", "0006R0", "0016E5")  # of the train frames
+
 # split -> the folders of the set it draws from
 FOLDERS = {
     "train": "train",
@@ -32,6 +34,7 @@ FOLDERS = {
     "val_blocks": "train",
     "val_folder": "val",
     "test": "test",
+    **{f"{part}_{drive}": "train" for part in ("drive", "without") for drive in DRIVES},
 }
 
 
@@ -43,7 +46,9 @@ class CamVid(Dataset):
 
     Args:
         root: folder with ``train.txt``, ``trainannot/``, ``boxes_train.json`` and so on.
-        split: ``train``, ``val`` (both parts of validation), ``val_blocks`` and ``val_folder`` (one part each), ``test``.
+        split: ``train``, ``val`` (both parts of validation), ``val_blocks`` and ``val_folder`` (one part each), ``test``; to ask how a
+            recipe fares on a drive that it has not seen: ``without_DRIVE`` (``train`` less that drive) and ``drive_DRIVE`` (all train
+            frames of it). The val folder is of 0016E5.
     """
 
     def __init__(self, root: Path, split: str) -> None:
@@ -86,15 +91,18 @@ def _stems(root: Path, part: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{listing}: cannot be read as a list of frames: {error}") from error
     stems = [Path(line.split()[0]).stem for line in lines if line.strip()]
-    if part not in {"train", "val_blocks"}:
+    if FOLDERS[part] != "train":
         return stems
-    drives = groupby(sorted(stems), key=lambda stem: stem.split("_")[0])
-    return [
-        stem
-        for _, drive in drives
-        for i, stem in enumerate(drive)
-        if ((i // BLOCK) % EVERY == EVERY - 1) == (part == "val_blocks")
-    ]
+    kind, _, chosen = part.partition("_")
+    kept = []
+    for drive, frames in groupby(sorted(stems), key=lambda stem: stem.split("_")[0]):
+        if kind == "drive":
+            kept += [stem for stem in frames if drive == chosen]
+        elif kind != "without" or drive != chosen:
+            for i, stem in enumerate(frames):
+                is_val = (i // BLOCK) % EVERY == EVERY - 1
+                kept += [stem] if is_val == (part == "val_blocks") else []
+    return kept
 
 
 def _read_boxes(root: Path, folder: str) -> dict[str, list[tuple[int, list[float]]]]:

@@ -18,11 +18,13 @@ class SetConfig:
 
     Attributes:
         name: in `perception.datasets.DATASETS`.
+        split: of the set, to train on.
         share: of the frames of an epoch, relative to the other sets.
         scale: by which frames are enlarged before the random scale; it brings sets of different cameras to one field.
     """
 
     name: str
+    split: str = "train"
     share: float = 1.0
     scale: float = 1.0
 
@@ -35,6 +37,7 @@ class DataConfig:
         sets: the mixture.
         crop_wh: px of a training frame, multiples of 32.
         scale_range: of the random scale.
+        colour: in `perception.training.transforms.COLOURS`: how light and colour vary.
         batch_size: frames a step, of each process.
         workers: processes that load; 0 loads in the training process.
         val_sets: names of the sets whose split ``val`` is validated on; empty: the sets of the mixture.
@@ -49,6 +52,7 @@ class DataConfig:
     )
     crop_wh: tuple[int, int] = (480, 352)
     scale_range: tuple[float, float] = (0.6, 1.6)
+    colour: str = "jitter"
     batch_size: int = 8
     workers: int = 1
     val_sets: tuple[str, ...] = ()

@@ -129,9 +129,10 @@ class MixedData(pl.LightningDataModule):
         parts: list[TrainingFrames] = []
         weights: list[float] = []
         for entry in config.sets:
-            dataset = open_dataset(entry.name, "train", self._root)
+            dataset = open_dataset(entry.name, entry.split, self._root)
             low, high = config.scale_range
-            transform = build_transforms(config.crop_wh, (low * entry.scale, high * entry.scale))
+            scale_range = (low * entry.scale, high * entry.scale)
+            transform = build_transforms(config.crop_wh, scale_range, config.colour)
             parts.append(TrainingFrames(dataset, transform))
             weights += [entry.share / len(dataset)] * len(dataset)
         # drawn with replacement: processes need no shares of an epoch, only luck of their own

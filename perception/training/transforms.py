@@ -9,6 +9,7 @@ from torchvision.transforms import v2
 
 from perception.core.geometry import PADDING_VALUE, SIZE_MULTIPLE
 from perception.core.labels import IGNORE
+from perception.training.colours import COLOURS
 
 MIN_SIDE = 4.0  # px: smaller boxes are not learnt
 MIN_VISIBLE = (
@@ -70,10 +71,17 @@ class LetterboxPad(v2.Transform):
         return self._call_kernel(v2.functional.pad, inpt, params["padding"], fill=fill)
 
 
-def build_transforms(crop_wh: tuple[int, int], scale_range: tuple[float, float]) -> v2.Transform:
+def build_transforms(
+    crop_wh: tuple[int, int], scale_range: tuple[float, float], colour: str
+) -> v2.Transform:
     """Random scale, flip, padding, crop and colour.
 
     What comes in has the keys ``frame`` (Image), ``maps`` (Mask ``uint8[2, H, W]``: class map, and unjudged as 0 or `IGNORE`), ``boxes``.
+
+    Args:
+        crop_wh: px of what comes out.
+        scale_range: bounds of the random scale.
+        colour: in `COLOURS`.
     """
     return v2.Compose(
         [
@@ -81,8 +89,7 @@ def build_transforms(crop_wh: tuple[int, int], scale_range: tuple[float, float])
             v2.RandomHorizontalFlip(),
             LetterboxPad(crop_wh),
             v2.RandomCrop(crop_wh[::-1]),
-            # dusk and noon, dull and clear; hue is left out, it takes five times as long as the rest
-            v2.RandomApply([v2.ColorJitter(brightness=0.5, contrast=0.5, saturation=0.5)], p=0.8),
+            *COLOURS[colour](),
         ]
     )
 

@@ -51,6 +51,13 @@ def test_every_fifth_block_of_ten_of_each_drive_is_validation(root):
     assert train == [name for name in TRAIN if name not in blocks]
 
 
+def test_a_drive_can_be_held_back_and_looked_at_alone(root):
+    without, of = opened(root, "without_0001TP").names, opened(root, "drive_0001TP").names
+    train = opened(root, "train").names
+    assert without == tuple(name for name in train if "0001TP" not in name)
+    assert of == tuple(f"train/{name}" for name in TRAIN if "0001TP" in name)
+
+
 def test_validation_is_these_blocks_and_the_sets_own_validation(root):
     val = opened(root, "val").names
     assert val == (*opened(root, "val_blocks").names, *opened(root, "val_folder").names)

@@ -7,6 +7,7 @@ from perception.core.errors import ConfigError
 from perception.core.geometry import PADDING_VALUE
 from perception.core.labels import IGNORE, ROAD, VEHICLE, map_id
 from perception.datasets import BoxLabels, Sample
+from perception.training.colours import RandomTone
 from perception.training.config import DataConfig, SetConfig
 from perception.training.data import MixedData, to_tensors
 from perception.training.inference import run_on_sample
@@ -23,7 +24,7 @@ def make_sample(seed=0, size_wh=(160, 120)):
 @pytest.mark.parametrize("seed", range(12))
 def test_frame_boxes_and_class_map_move_together(seed):
     torch.manual_seed(seed)
-    varied = build_transforms((96, 64), (0.7, 1.6))(to_tensors(make_sample(seed)))
+    varied = build_transforms((96, 64), (0.7, 1.6), "tone")(to_tensors(make_sample(seed)))
     class_map = varied["maps"][0]
     boxes, kept = cut_boxes(varied["boxes"].as_subclass(torch.Tensor), (96, 64))
     seen = (class_map == VEHICLE).nonzero()
@@ -60,7 +61,9 @@ def test_padding_lies_right_and_below_as_in_the_car():
 @pytest.mark.parametrize("seed", range(6))
 def test_padding_stays_on_the_right_in_flipped_frames(seed):
     torch.manual_seed(seed)
-    ignored = build_transforms((320, 320), (1.0, 1.0))(to_tensors(make_sample()))["maps"][0]
+    ignored = build_transforms((320, 320), (1.0, 1.0), "jitter")(to_tensors(make_sample()))["maps"][
+        0
+    ]
     ignored = ignored == IGNORE
     assert ignored[:, -1].all()
     assert not ignored[:120, :160].any()
@@ -68,7 +71,7 @@ def test_padding_stays_on_the_right_in_flipped_frames(seed):
 
 def test_padding_is_ignored_and_unjudged():
     torch.manual_seed(0)
-    varied = build_transforms((320, 320), (1.0, 1.0))(to_tensors(make_sample()))
+    varied = build_transforms((320, 320), (1.0, 1.0), "jitter")(to_tensors(make_sample()))
     padded = varied["maps"][0] == IGNORE
     assert padded.sum() == 320 * 320 - 160 * 120
     assert torch.equal(padded, varied["maps"][1] == IGNORE)
@@ -168,3 +171,15 @@ def test_results_are_in_the_pixels_of_the_frame_at_any_scale(scale, content_hw, 
 def test_a_scale_that_would_not_make_frames_smaller_is_refused(scale):
     with pytest.raises(ConfigError, match=r"data\.val_scale: expected more than 0 and at most 1"):
         DataConfig(val_scale=scale)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_tone_keeps_order_of_brightness_within_a_channel_and_labels_as_they_are(seed):
+    torch.manual_seed(seed)
+    ramp = torch.arange(256, dtype=torch.uint8).expand(3, 2, 256)
+    maps = tv_tensors.Mask(ramp[:2].clone())
+    varied = RandomTone()({"frame": tv_tensors.Image(ramp.clone()), "maps": maps})
+    assert (varied["frame"].long().diff(dim=2) >= 0).all()
+    assert not torch.equal(varied["frame"], ramp), "it changes pictures"
+    assert torch.equal(varied["maps"], maps)
+    assert isinstance(varied["frame"], tv_tensors.Image)

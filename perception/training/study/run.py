@@ -106,7 +106,7 @@ def _check_inputs(study: Study) -> None:
                 raise ConfigError(f"arm {arm.name!r}: {key}: {path}: no such file")
         for phase in arm.phases:
             names = [entry.name for entry in phase.data.sets]
-            wanted |= {(name, "train") for name in names}
+            wanted |= {(entry.name, entry.split) for entry in phase.data.sets}
             if phase.val_every:
                 wanted |= {(name, "val") for name in phase.data.val_sets or names}
     for name, split in sorted(wanted):

@@ -81,6 +81,29 @@ class LossConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceConfig:
+    """How the losses of the tasks (each head's terms, summed) are joined.
+
+    Attributes:
+        method: in `perception.training.balancing.BALANCERS`.
+        weights: for ``fixed``: task -> factor; a task that is not named has 1.
+        period: for ``dwa``: steps over which losses are averaged, at least 1.
+        report_every: steps between two measurements of how far the tasks' gradients agree; 0 for none. One costs a step's backward pass.
+    """
+
+    method: str = "fixed"
+    weights: dict[str, float] = field(default_factory=dict)
+    period: int = 50
+    report_every: int = 0
+
+    def __post_init__(self) -> None:
+        if self.period < 1 or self.report_every < 0:
+            raise ConfigError(
+                f"balance: expected period >= 1 and report_every >= 0, got {self.period} and {self.report_every}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerConfig:
     """AdamW under a one-cycle schedule.
 
@@ -147,6 +170,7 @@ class TrainConfig:
     graph: GraphConfig = field(default_factory=GraphConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    balance: BalanceConfig = field(default_factory=BalanceConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     init: str = ""
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)

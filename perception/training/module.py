@@ -14,6 +14,8 @@ from perception.datasets import Sample
 from perception.metrics.evaluator import Evaluator
 from perception.models.graph import InferenceGraph
 from perception.models.multitask import MultiTaskModel
+from perception.training.balancing import build_balancer
+from perception.training.balancing.agreement import agreement
 from perception.training.config import TrainConfig
 from perception.training.inference import run_on_sample
 from perception.training.losses import DETECTION_LOSSES, SEGMENTATION_LOSSES
@@ -21,7 +23,7 @@ from perception.training.losses.base import Batch
 
 
 class MultiTaskModule(pl.LightningModule):
-    """Trains a `MultiTaskModel` on the sum of its heads' losses.
+    """Trains a `MultiTaskModel` on its heads' losses, joined by a `Balancer`.
 
     Args:
         config: of the whole run; stands in every checkpoint under ``hyper_parameters``.
@@ -38,6 +40,8 @@ class MultiTaskModule(pl.LightningModule):
             self.losses["detection"] = DETECTION_LOSSES[config.loss.detection]()
         if config.model.has_segmentation:
             self.losses["segmentation"] = SEGMENTATION_LOSSES[config.loss.segmentation]()
+        self.balancer = build_balancer(config.balance, tuple(self.losses), config.devices)
+        self._task_losses: dict[str, Tensor] = {}
         self._evaluators: dict[str, Evaluator] = {}
 
     def forward(self, frame: Tensor) -> Any:  # noqa: ANN401 (MultiTaskOutput, through Lightning's untyped base)
@@ -45,22 +49,38 @@ class MultiTaskModule(pl.LightningModule):
         return self.model(frame)
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """One forward pass; gives the weighted sum of all loss terms."""
+        """One forward pass; gives the sum of all loss terms, and keeps each task's for `backward`."""
         out = self.model(batch.frame)
-        terms: dict[str, Tensor] = {}
+        terms: dict[str, dict[str, Tensor]] = {}
         if out.detection is not None:
-            terms |= self.losses["detection"](out.detection.predictions, batch)
+            terms["detection"] = self.losses["detection"](out.detection.predictions, batch)
         if out.class_logits is not None:
-            terms |= self.losses["segmentation"](out.class_logits, batch)
+            terms["segmentation"] = self.losses["segmentation"](out.class_logits, batch)
         weights = self.config.loss.weights
-        total = torch.stack([weights.get(name, 1.0) * term for name, term in terms.items()]).sum()
+        self._task_losses = {
+            task: torch.stack([weights.get(name, 1.0) * term for name, term in named.items()]).sum()
+            for task, named in terms.items()
+        }
+        shown = {
+            f"train/{name}": t.detach() for named in terms.values() for name, t in named.items()
+        }
+        total = torch.stack(list(self._task_losses.values())).sum()
         if not torch.isfinite(total):
             raise FloatingPointError(
-                f"the loss is not finite: {[(n, float(t)) for n, t in terms.items()]}"
+                f"the loss is not finite: {[(n, float(t)) for n, t in shown.items()]}"
             )
-        shown = {f"train/{name}": term.detach() for name, term in terms.items()}
         self.log_dict({"train/loss": total.detach(), **shown}, batch_size=len(batch.frame))
         return total
+
+    def backward(self, loss: Tensor, *_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401 (Lightning's)
+        """The gradients of this step, as the balancer joins the tasks' losses; `loss`, their sum, is only shown."""
+        del loss
+        params = [param for param in self.model.parameters() if param.requires_grad]
+        every = self.config.balance.report_every
+        if every and self.global_step % every == 0 and len(self._task_losses) > 1:
+            self.log_dict(agreement(self._task_losses, params))
+        self.balancer.backward(self._task_losses, params)
+        self._task_losses = {}
 
     def on_validation_epoch_start(self) -> None:
         """Start counting afresh."""
@@ -100,6 +120,10 @@ class MultiTaskModule(pl.LightningModule):
                 decay = config.weight_decay if decayed else 0.0
                 groups.append({"params": params, "lr": lr, "weight_decay": decay})
                 rates.append(lr)
+        learnt = list(self.balancer.parameters())
+        if learnt:
+            groups.append({"params": learnt, "lr": config.lr, "weight_decay": 0.0})
+            rates.append(config.lr)
         optimizer = torch.optim.AdamW(groups)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,

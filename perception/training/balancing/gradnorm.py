@@ -1,0 +1,45 @@
+"""Gradient normalisation."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from perception.training.balancing.base import GradientBalancer
+
+SMALL = 1e-12
+
+
+class GradNorm(GradientBalancer):
+    """Weights that bring the tasks' gradients to like length, longer where a task lags (Chen et al. 2018, arXiv 1711.02257).
+
+    What differs: lengths are of all shared parameters instead of the last shared layer's; the weights follow the sign of their gradient by
+    `rate` of their size instead of by Adam, so that they stay positive.
+
+    Args:
+        tasks: names, in the order of their losses.
+        alpha: how strongly a task that lags is helped; 1.5 in the paper's experiments.
+        rate: by which a weight grows or shrinks in a step.
+    """
+
+    weights: Tensor
+    first: Tensor
+
+    def __init__(self, tasks: Sequence[str], alpha: float = 1.5, rate: float = 0.01) -> None:
+        super().__init__(tasks)
+        self._alpha, self._rate = alpha, rate
+        self.register_buffer("weights", torch.ones(len(tasks)))
+        self.register_buffer("first", torch.zeros(len(tasks)))
+
+    def join(self, jacobian: Tensor, losses: Tensor) -> Tensor:
+        """The weighted sum, by the weights that this step's lengths lead to; they sum up to the number of tasks."""
+        losses = losses.float()
+        if not self.first.any():
+            self.first.copy_(losses.clamp(min=SMALL))
+        left = losses / self.first
+        behind = left / left.mean().clamp(min=SMALL)
+        lengths = self.weights * jacobian.float().norm(dim=1)
+        wanted = lengths.mean() * behind.pow(self._alpha)
+        self.weights.mul_((self._rate * torch.sign(wanted - lengths)).exp())
+        self.weights.mul_(len(self.tasks) / self.weights.sum())
+        return self.weights.to(jacobian) @ jacobian

@@ -1,0 +1,172 @@
+"""Balancing: gradients on small networks whose answers can be worked out by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from perception.core.errors import ConfigError
+from perception.training.balancing import BALANCERS, build_balancer
+from perception.training.balancing.agreement import agreement
+from perception.training.config import BalanceConfig
+
+TASKS = ("detection", "segmentation")
+METHODS = sorted(set(BALANCERS) - {"nash_mtl"})  # its solver is not installed here
+
+
+class Net(nn.Module):
+    """One shared vector of two numbers, one number for each task."""
+
+    def __init__(self):
+        super().__init__()
+        self.shared = nn.Parameter(torch.zeros(2))
+        self.a = nn.Parameter(torch.zeros(1))
+        self.b = nn.Parameter(torch.zeros(1))
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def losses(self, left=(1.0, 0.0), right=(-0.5, 1.0)):
+        first = self.shared @ torch.tensor(left) + 3 * self.a.sum() + 2.0
+        second = self.shared @ torch.tensor(right) + 5 * self.b.sum() + 2.0
+        return dict(zip(TASKS, (first, second), strict=True))
+
+
+def step(method, net=None, losses=None, **options):
+    net = net or Net()
+    balancer = build_balancer(BalanceConfig(method=method, **options), TASKS, 1)
+    torch.manual_seed(0)
+    balancer.backward(losses or net.losses(), list(net.parameters()))
+    return net, balancer
+
+
+def test_equal_weights_are_the_sum():
+    net, _ = step("fixed")
+    assert net.shared.grad.tolist() == [0.5, 1.0]
+    assert (net.a.grad.item(), net.b.grad.item()) == (3.0, 5.0)
+
+
+def test_fixed_weights_scale_their_task():
+    net, _ = step("fixed", weights={"segmentation": 2.0})
+    assert net.shared.grad.tolist() == [0.0, 2.0]
+    assert (net.a.grad.item(), net.b.grad.item()) == (3.0, 10.0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_gradients_and_leaves_what_no_task_uses_alone(method):
+    net, _ = step(method)
+    assert torch.isfinite(net.shared.grad).all()
+    assert net.shared.grad.abs().sum() > 0
+    assert net.unused.grad is None
+
+
+@pytest.mark.parametrize("method", ["pcgrad", "mgda", "cagrad", "upgrad", "gradnorm"])
+def test_parameters_of_one_task_get_its_gradient_as_it_is(method):
+    net, _ = step(method)
+    assert (net.a.grad.item(), net.b.grad.item()) == (3.0, 5.0)
+
+
+@pytest.mark.parametrize("method", ["pcgrad", "mgda", "upgrad"])
+def test_a_step_along_the_joined_gradient_harms_no_task(method):
+    net = Net()
+    left, right = torch.tensor([1.0, 0.2]), torch.tensor([-0.9, 0.3])
+    step(method, net, net.losses(left.tolist(), right.tolist()))
+    assert left @ net.shared.grad >= -1e-6
+    assert right @ net.shared.grad >= -1e-6
+    assert right @ (left + right) < left @ (left + right), "the sum would favour one of them"
+
+
+def test_upgrad_agrees_with_its_definition():
+    net, _ = step("upgrad")
+    # each row projected onto the dual cone of both: (1, 0) -> (0.8, 0.4), (-0.5, 1) -> (0, 1); the sum of the two
+    assert net.shared.grad.tolist() == pytest.approx([0.8, 1.4], abs=1e-4)
+
+
+def test_pcgrad_takes_the_conflicting_part_away():
+    net, _ = step("pcgrad")
+    # (1, 0) less its part along (-0.5, 1), and (-0.5, 1) less its part along (1, 0)
+    assert net.shared.grad.tolist() == pytest.approx([0.8, 1.4], abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["pcgrad", "mgda", "upgrad", "cagrad"])
+def test_without_conflict_and_of_like_length_both_tasks_are_followed(method):
+    net = Net()
+    step(method, net, net.losses((1.0, 0.0), (0.0, 1.0)))
+    assert net.shared.grad[0].item() == pytest.approx(net.shared.grad[1].item(), rel=1e-3)
+
+
+def test_gradnorm_shortens_the_longer_gradient():
+    net, balancer = step("gradnorm", losses=None, net=None)
+    for _ in range(200):
+        balancer.backward(net.losses((10.0, 0.0), (0.0, 0.1)), list(net.parameters()))
+    weights = balancer.weights
+    assert weights.sum().item() == pytest.approx(2.0)
+    assert weights[0] < 0.2 < weights[1]
+
+
+def test_weight_average_favours_the_loss_that_does_not_fall():
+    balancer = build_balancer(BalanceConfig(method="dwa", period=1), TASKS, 1)
+    for falling in (4.0, 2.0, 1.0):
+        values = torch.tensor([falling, 3.0], requires_grad=True)
+        balancer.total(values).backward()
+    assert values.grad[1] > 1 > values.grad[0]
+
+
+def test_uncertainty_is_learnt():
+    balancer = build_balancer(BalanceConfig(method="uncertainty"), TASKS, 1)
+    balancer.total(torch.tensor([10.0, 0.1])).backward()
+    (log_var,) = balancer.parameters()
+    assert log_var.grad[0] < 0 < log_var.grad[1], "a large loss grows less weighty"
+
+
+def test_priority_is_with_the_task_that_lags():
+    balancer = build_balancer(BalanceConfig(method="prioritized"), TASKS, 1)
+    for falling in (4.0, *[0.4] * 60):
+        values = torch.tensor([falling, 3.0], requires_grad=True)
+        balancer.total(values).backward()
+    assert values.grad[1] > 3 * values.grad[0]
+    assert values.grad.sum().item() == pytest.approx(2.0)
+
+
+def test_selection_trains_the_task_in_need_each_step_and_the_other_seldom():
+    net = Net()
+    balancer = build_balancer(BalanceConfig(method="selected"), TASKS, 1)
+    chosen = []
+    torch.manual_seed(0)
+    for falling in (4.0, *[0.4] * 200):
+        losses = net.losses()
+        scaled = {
+            "detection": losses["detection"] * falling,
+            "segmentation": losses["segmentation"],
+        }
+        balancer.backward(scaled, list(net.parameters()))
+        chosen.append(balancer.chosen)
+    late = chosen[100:]
+    assert all("segmentation" in tasks for tasks in late)
+    assert 10 < sum("detection" in tasks for tasks in late) < 45
+
+
+def test_agreement_is_the_cosine_on_shared_parameters_alone():
+    net = Net()
+    losses = net.losses((1.0, 0.0), (-1.0, 1.0))
+    found = agreement(losses, list(net.parameters()))
+    assert found["agreement/detection_segmentation"].item() == pytest.approx(-(0.5**0.5))
+    assert found["length/segmentation"].item() == pytest.approx(2**0.5)
+    sum(losses.values()).backward()  # the graph is still there
+
+
+@pytest.mark.parametrize(
+    ("options", "devices", "told"),
+    [
+        ({"method": "pcgrab"}, 1, "did you mean 'pcgrad'"),
+        ({"weights": {"depth": 1.0}}, 1, "unknown task 'depth'"),
+        ({"weights": {"detection": -1.0}}, 1, "expected 0 or more"),
+        ({"method": "upgrad"}, 2, "expected devices = 1, got 2"),
+        ({"method": "nash_mtl"}, 1, "torchjd\\[nash-mtl\\]"),
+    ],
+)
+def test_what_cannot_be_balanced_is_one_line(options, devices, told):
+    with pytest.raises(ConfigError, match=told):
+        build_balancer(BalanceConfig(**options), TASKS, devices)
+
+
+def test_a_period_of_nothing_is_refused():
+    with pytest.raises(ConfigError, match="period >= 1"):
+        BalanceConfig(period=0)

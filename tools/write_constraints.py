@@ -9,7 +9,7 @@ FREE = (
     "cuda-", "efficientnet-lite0", "ml-dtypes", "numpy", "nvidia-", "opencv-", "perception", "pip", "setuptools", "tensorrt", "torch",
     "triton",
 )  # fmt: skip
-KEPT = ("torchmetrics",)
+KEPT = ("torchjd", "torchmetrics")
 
 
 def pinned_versions() -> list[str]:

@@ -132,7 +132,6 @@ class PretrainConfig:
         steps: optimiser steps; 0 for no pretraining.
         method: in `perception.training.pretrain.METHODS`.
         teacher: for ``distill``: a backbone with pretrained weights, in `perception.models.backbones.BACKBONES`.
-        weights: a file that an earlier pretraining wrote; it is read instead of pretraining again.
         data: frames; their labels are not read.
         optimizer: ``backbone_factor`` and ``ema_decay`` play no part.
     """
@@ -140,7 +139,6 @@ class PretrainConfig:
     steps: int = 0
     method: str = "distill"
     teacher: str = "efficientnet_lite0"
-    weights: str = ""
     data: DataConfig = field(
         default_factory=lambda: DataConfig(
             crop_wh=(320, 224), scale_range=(0.5, 2.0), batch_size=16
@@ -155,7 +153,8 @@ class TrainConfig:
 
     Attributes:
         steps: optimiser steps.
-        init: a checkpoint whose averaged weights training starts from; empty: the backbone's own, and random ones.
+        init: a checkpoint whose averaged weights training starts from, or the ``.safetensors`` of a pretrained backbone; empty: the
+            backbone's own weights, and random ones.
         pretrain: what comes before, where there is no ``init``.
         val_every: steps between validations; 0 for none, and then no best checkpoint.
         val_frames: frames of each set that a validation looks at, spread evenly; 0 for all.

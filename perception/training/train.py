@@ -28,6 +28,7 @@ from perception.training.pretrain.run import load_backbone, pretrain
 
 logger = logging.getLogger(__name__)
 
+WEIGHTS_SUFFIX = ".safetensors"  # of a backbone's weights, as pretraining leaves them
 CONFIG_FILE = "config.json"
 BEST_FILE = "best.ckpt"
 LAST_FILE = "last.ckpt"
@@ -123,10 +124,10 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         use_distributed_sampler=False,  # see MixedData: each process draws for itself, and validates all
     )
     module = MultiTaskModule(config)
-    if config.init and resume is None:
-        start_from(module.model, config.model, Path(config.init))
-    elif backbone is not None:
+    if resume is None and backbone is not None:
         load_backbone(module.model.backbone, backbone)
+    elif resume is None and config.init:
+        start_from(module.model, config.model, Path(config.init))
     data = MixedData(config.data, steps_per_epoch, config.val_frames)
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     if trainer.interrupted:
@@ -141,11 +142,10 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
 
 
 def _pretrained_backbone(config: TrainConfig, folder: Path) -> Path | None:
-    """The file of weights that the backbone starts from, made first where the run asks for it."""
+    """The file of weights that the backbone alone starts from, made first where the run asks for it."""
     if config.init:
-        return None  # all weights come from there
-    if config.pretrain.weights:
-        return Path(config.pretrain.weights)
+        path = Path(config.init)
+        return path if path.suffix == WEIGHTS_SUFFIX else None  # else all weights come from there
     return pretrain(config, folder / "pretrain") if config.pretrain.steps else None
 
 

@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from perception.core.errors import ConfigError
 from perception.models.backbones import BACKBONES
+from perception.training.checkpoint import read_checkpoint
 from perception.training.config import load_train_config
 from perception.training.pretrain import METHODS
+from perception.training.pretrain.contrastive import Views
 from perception.training.pretrain.run import load_backbone, pretrain
 from perception.training.train import train
 from tests.training.factories import write_kitti_road
@@ -47,12 +51,26 @@ def test_a_run_pretrains_its_backbone_once_and_starts_from_it(small, tmp_path, m
         pretrain(other, folder)
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_run_starts_from_the_backbone_that_init_names(small, tmp_path):
+    weights = pretrain(small, tmp_path / "pretrain")
+    config = replace(
+        small, init=str(weights), optimizer=replace(small.optimizer, lr=0.0, ema_decay=0.0)
+    )
+    train(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "pretrain").exists(), "nothing is pretrained again"
+    _, trained = read_checkpoint(tmp_path / "run" / "last.ckpt")
+    for name, tensor in load_file(weights).items():
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(trained[f"backbone.{name}"], tensor)
+
+
 def test_a_file_of_another_backbone_is_refused(tmp_path):
     path = tmp_path / "none.safetensors"
-    with pytest.raises(ConfigError, match=r"pretrain\.weights: .*not the weights"):
+    with pytest.raises(ConfigError, match=r"init: .*not the weights"):
         load_backbone(BACKBONES["lean_resnet"](False), path)
     path.write_bytes(b"no weights")
-    with pytest.raises(ConfigError, match=r"pretrain\.weights: .*not the weights"):
+    with pytest.raises(ConfigError, match=r"init: .*not the weights"):
         load_backbone(BACKBONES["lean_resnet"](False), path)
 
 
@@ -74,3 +92,47 @@ def test_distillation_brings_the_student_closer_to_its_teacher(small, monkeypatc
     assert all(name.startswith(("student.", "regressors.")) for name in names), (
         "the teacher does not learn"
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "most"),
+    [
+        ("autoencoder", 0.5),
+        ("triplet", 0.5),
+        ("ntxent", 0.8),
+        ("simsiam", -0.6),
+        ("multitask", 0.9),
+    ],
+)
+def test_a_backbone_learns_without_labels(method, most, small, monkeypatch):
+    torch.manual_seed(0)
+    module = METHODS[method]("lean_resnet", small.pretrain)
+    logged = {}
+    monkeypatch.setattr(module, "log", lambda name, value, **_: logged.update({name: float(value)}))
+    frame = torch.rand(4, 2, 2, 3).repeat_interleave(32, 1).repeat_interleave(32, 2)
+    frame = frame.mul(255).to(torch.uint8)  # four frames that differ in colour
+    if hasattr(
+        module, "views"
+    ):  # the same views in each step, so that the loss tells what was learnt and not what was drawn
+        drawn = module.views(frame)
+        monkeypatch.setattr(Views, "forward", lambda *_: drawn)
+    optimizer = torch.optim.Adam(module.parameters(), 2e-3)
+    losses = []
+    for _ in range(30):
+        loss = module.compare(frame)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    first, last = sum(losses[:5]) / 5, sum(losses[-5:]) / 5
+    assert last < most * first if most > 0 else last < most
+    assert method == "autoencoder" or logged["pretrain/spread"] > 0.3, "it has not collapsed"
+
+
+def test_views_differ_and_keep_type_and_layout():
+    torch.manual_seed(0)
+    frame = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8)
+    first, second = Views((32, 48))(frame)
+    assert first.shape == second.shape == (2, 32, 48, 3)
+    assert first.dtype == torch.uint8
+    assert not torch.equal(first, second)

@@ -6,6 +6,11 @@ from perception.core.registry import Registry
 METHODS = Registry(
     "pretraining method",
     {
+        "autoencoder": "perception.training.pretrain.autoencoder:Autoencoder",
         "distill": "perception.training.pretrain.distill:FeatureDistillation",
+        "multitask": "perception.training.pretrain.multitask:Multitask",
+        "ntxent": "perception.training.pretrain.contrastive:NTXent",
+        "simsiam": "perception.training.pretrain.contrastive:SimSiam",
+        "triplet": "perception.training.pretrain.contrastive:Triplet",
     },
 )

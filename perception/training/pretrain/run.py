@@ -100,6 +100,4 @@ def load_backbone(backbone: nn.Module, path: Path) -> None:
         backbone.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         first = str(error).splitlines()[0]
-        raise ConfigError(
-            f"pretrain.weights: {path}: not the weights of this backbone: {first}"
-        ) from error
+        raise ConfigError(f"init: {path}: not the weights of this backbone: {first}") from error

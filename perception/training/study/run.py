@@ -97,10 +97,7 @@ def _check_inputs(study: Study) -> None:
     for arm in study.arms:
         needed: dict[str, str | Path | None] = {"checkpoint": arm.checkpoint}
         if arm.phases:
-            needed |= {
-                "init": arm.phases[0].init,
-                "pretrain.weights": arm.phases[0].pretrain.weights,
-            }
+            needed["init"] = arm.phases[0].init
         for key, path in needed.items():
             if path and not Path(path).is_file():
                 raise ConfigError(f"arm {arm.name!r}: {key}: {path}: no such file")

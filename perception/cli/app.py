@@ -16,6 +16,7 @@ from perception.cli.evaluate import evaluate, verify
 from perception.cli.options import (
     ENGINE,
     BackendOption,
+    CameraOption,
     EngineOption,
     PrecisionOption,
     SetOption,
@@ -116,6 +117,7 @@ def run(
             help="ms for a frame at p95: heads and size are chosen frame by frame; default: all, at full size"
         ),
     ] = None,
+    camera: CameraOption = "",
     tracker: Annotated[
         str,
         typer.Option(
@@ -161,6 +163,7 @@ def run(
             live=live,
             fps=fps,
             options=LiveOptions(stream=stream, **patient),
+            camera=camera,
             tracker=tracker,
             trace=trace,
             metrics=metrics,

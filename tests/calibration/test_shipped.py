@@ -63,6 +63,16 @@ def test_every_kitti_frame_has_the_camera_of_its_size():
 
 
 @pytest.mark.data
+def test_the_tracking_set_has_the_camera_of_its_day():
+    path = (
+        Path(os.environ["PERCEPTION_DATA"]) / "kitti_tracking" / "training" / "calib" / "0001.txt"
+    )
+    told, shipped = read_camera(path, size_wh=(1242, 375)), find_camera("kitti_2011_09_26")
+    assert told.fx_px == shipped.fx_px
+    assert (told.cx_px, told.cy_px) == (shipped.cx_px, shipped.cy_px)
+
+
+@pytest.mark.data
 def test_the_front_camera_is_that_of_the_tables():
     tables = Path(os.environ["PERCEPTION_DATA"]) / "nuscenes" / "v1.0-mini"
     told, shipped = read_camera(tables, name="CAM_FRONT"), find_camera("nuscenes_cam_front")

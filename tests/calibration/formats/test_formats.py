@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from perception.calibration.formats import FORMATS, format_of, read_camera, write_camera
 from perception.core.camera import Camera
 from perception.core.errors import ConfigError, InputError, OutputError
+from perception.datasets.kitti_calib import road_camera
 
 COEFFICIENTS = {"pinhole": (0, 5, 8), "fisheye": (4,)}
 NUMBER = st.floats(-0.5, 0.5, allow_subnormal=False)
@@ -261,6 +262,21 @@ def test_a_missing_file_is_one_line(tmp_path, file):
     with pytest.raises(InputError) as caught:
         read_camera(tmp_path / file, size_wh=(10, 10))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.data
+def test_files_of_the_road_benchmark_give_the_camera_that_its_frames_are_scored_with():
+    folder = Path(os.environ["PERCEPTION_DATA"]) / "kitti_road/data_road/training/calib"
+    for path in sorted(folder.glob("*.txt"))[::9]:
+        assert read_camera(path, size_wh=(1242, 375)) == road_camera(path, (1242, 375))
+
+
+@pytest.mark.data
+def test_the_grey_and_colour_cameras_of_a_file_are_half_a_metre_apart():
+    folder = Path(os.environ["PERCEPTION_DATA"]) / "kitti_road/data_road/training/calib"
+    path = sorted(folder.glob("um_*.txt"))[0]
+    left, right = (read_camera(path, name=name, size_wh=(1242, 375)) for name in ("P2", "P3"))
+    assert right.lateral_m - left.lateral_m == pytest.approx(0.533, abs=0.01)
 
 
 @pytest.mark.data

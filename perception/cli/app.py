@@ -11,18 +11,18 @@ from perception import __version__
 from perception.cli.archive import archive
 from perception.cli.bench import bench_app
 from perception.cli.build import ManyValues, build
-from perception.cli.evaluate import evaluate
+from perception.cli.calibrate import calibrate_app
+from perception.cli.evaluate import evaluate, verify
 from perception.cli.options import (
     ENGINE,
     BackendOption,
-    DataOption,
+    CameraOption,
     EngineOption,
     PrecisionOption,
     SetOption,
     SizeOption,
     ThreadsOption,
     close,
-    parse_data,
 )
 from perception.cli.quantize import quantize
 from perception.cli.render import render_app
@@ -37,10 +37,12 @@ app = typer.Typer(
 )
 app.add_typer(bench_app, name="bench")
 app.add_typer(render_app, name="render")
+app.add_typer(calibrate_app, name="calibrate")
 app.command()(archive)
 app.command()(quantize)
 app.command(cls=ManyValues)(build)
 app.command()(evaluate)
+app.command()(verify)
 
 
 def show_version(asked: bool) -> None:
@@ -115,6 +117,7 @@ def run(
             help="ms for a frame at p95: heads and size are chosen frame by frame; default: all, at full size"
         ),
     ] = None,
+    camera: CameraOption = "",
     tracker: Annotated[
         str,
         typer.Option(
@@ -160,6 +163,7 @@ def run(
             live=live,
             fps=fps,
             options=LiveOptions(stream=stream, **patient),
+            camera=camera,
             tracker=tracker,
             trace=trace,
             metrics=metrics,
@@ -268,22 +272,6 @@ def export(
             "onnx_sha256": engine.manifest.onnx_sha256,
         }
     )
-
-
-@app.command()
-def verify(
-    engine: EngineOption = ENGINE,
-    data: DataOption = None,
-    frames: Annotated[int, typer.Option(help="in all, spread evenly over the sets")] = 100,
-) -> None:
-    """Compare every backend with torch on real frames and on their labels, and write parity.json and parity.md beside the engine."""
-    from perception.backends import CPU_BACKENDS
-    from perception.core.manifest import load_engine
-    from perception.export.verify import verify as verify_engine
-    from perception.runtime.evaluation.frames import SpreadSamples
-
-    runners = [(name, "fp32") for name in CPU_BACKENDS] + [("openvino", "bf16")]
-    close(verify_engine(load_engine(engine), SpreadSamples(parse_data(data), frames), runners))
 
 
 @app.command()

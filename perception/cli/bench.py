@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception.cli.latency import batch, budget, latency, loadgen, roofline
+from perception.cli.latency import batch, budget, latency, loadgen, roofline, undistort
 from perception.cli.options import (
     ENGINE,
     BackendOption,
@@ -25,6 +25,7 @@ bench_app.command()(batch)
 bench_app.command()(budget)
 bench_app.command()(loadgen)
 bench_app.command()(roofline)
+bench_app.command()(undistort)
 
 
 @bench_app.command("loop")

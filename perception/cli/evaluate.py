@@ -1,4 +1,4 @@
-"""The command ``perception evaluate``."""
+"""The commands ``perception evaluate`` and ``perception verify``: how good an engine is."""
 
 from pathlib import Path
 from typing import Annotated
@@ -85,3 +85,18 @@ def evaluate(
         summary["precision"] = f"{emulate}, emulated"
     Console(stderr=True).print(figures_table(summary))
     close(summary)
+
+
+def verify(
+    engine: EngineOption = ENGINE,
+    data: DataOption = None,
+    frames: Annotated[int, typer.Option(help="in all, spread evenly over the sets")] = 100,
+) -> None:
+    """Compare every backend with torch on real frames and on their labels, and write parity.json and parity.md beside the engine."""
+    from perception.backends import CPU_BACKENDS
+    from perception.core.manifest import load_engine
+    from perception.export.verify import verify as verify_engine
+    from perception.runtime.evaluation.frames import SpreadSamples
+
+    runners = [(name, "fp32") for name in CPU_BACKENDS] + [("openvino", "bf16")]
+    close(verify_engine(load_engine(engine), SpreadSamples(parse_data(data), frames), runners))

@@ -1,4 +1,4 @@
-"""The commands of ``perception bench`` that measure engines on this machine: ``latency``, ``batch``, ``budget``, ``loadgen``, ``roofline``."""
+"""The commands of ``perception bench`` that measure engines on this machine: ``latency``, ``batch``, ``budget``, ``loadgen``, ``roofline``, ``undistort``."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +8,7 @@ import typer
 from perception.cli.options import (
     ENGINE,
     BackendOption,
+    CameraOption,
     EngineOption,
     PrecisionOption,
     SizeOption,
@@ -254,3 +255,19 @@ def batch(
         threads=threads,
     )
     close({"bench": "batch", **summary})
+
+
+def undistort(
+    camera: CameraOption = "",
+    frame: Annotated[str, typer.Option(help="size of the frames, WIDTHxHEIGHT")] = "1280x720",
+    size: SizeOption = "640x384",
+    pairs: Annotated[int, typer.Option(help="of each way")] = 300,
+) -> None:
+    """What undoing a lens costs: one remap against the fit alone, and against undistorting before it, in turn; empty camera: a usual dashcam."""
+    from perception.core.camera import find_camera
+    from perception.core.geometry import parse_size
+    from perception.runtime.bench.undistort import USUAL, bench_undistort
+
+    measured = find_camera(camera) if camera else USUAL
+    summary = bench_undistort(measured, parse_size(frame, 1), parse_size(size), pairs)
+    close({"bench": "undistort", "camera": camera or "usual dashcam", **summary})

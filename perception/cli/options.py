@@ -34,6 +34,13 @@ PrecisionOption = Annotated[
 SizeOption = Annotated[
     str, typer.Option("--size", help="of the engine input, WIDTHxHEIGHT; empty: as the frames need")
 ]
+CameraOption = Annotated[
+    str,
+    typer.Option(
+        "--camera",
+        help="of the source, a name in calib/cameras/ or a TOML file: its lens is undone before the network; empty: unknown",
+    ),
+]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", help="of the inference; empty: every core")
 ]

@@ -60,7 +60,7 @@ def parse_assignments(assignments: Iterable[str]) -> Table:
 def _strict_adapter(schema: Any) -> TypeAdapter[Any]:  # noqa: ANN401 (a dataclass type)
     # pydantic takes the configuration of a plain dataclass only from here; those nested in it inherit it
     if "__pydantic_config__" not in vars(schema):
-        schema.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+        schema.__pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     return TypeAdapter(schema)
 
 
@@ -87,7 +87,8 @@ def _explain(schema: Any, first: ErrorDetails) -> str:  # noqa: ANN401 (a datacl
 
 def adapter_json(value: Any) -> bytes:  # noqa: ANN401 (dataclasses, tables, tuples of them)
     """Any configuration value as JSON, dataclasses included."""
-    return TypeAdapter(Any).dump_json(value)
+    # as JSON has no NaN, it would become null, which is a value that may be meant
+    return TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants")).dump_json(value)
 
 
 def dump_config(config: Any) -> Table:  # noqa: ANN401 (any config dataclass)

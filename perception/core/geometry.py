@@ -45,6 +45,17 @@ def fit_letterbox(frame_wh: tuple[int, int], model_wh: tuple[int, int]) -> Lette
     return Letterbox(frame_wh, (content[0], content[1]), model_wh)
 
 
+def shrink_sizes(from_wh: tuple[int, int], to_wh: tuple[int, int]) -> list[tuple[int, int]]:
+    """The sizes, px, through which `perception.stages.preprocess.shrink` goes; none where both are the same."""
+    width, height = from_wh
+    sizes = []
+    while width > 2 * to_wh[0] or height > 2 * to_wh[1]:
+        width = max(to_wh[0], (width + 1) // 2)
+        height = max(to_wh[1], (height + 1) // 2)
+        sizes.append((width, height))
+    return sizes if (width, height) == to_wh else [*sizes, to_wh]
+
+
 def choose_model_size(frame_wh: tuple[int, int], max_pixels: int) -> tuple[int, int]:
     """The engine size for frames of this size: the frame rounded up to multiples of 32.
 

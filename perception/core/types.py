@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from perception.core.errors import check_array
 
 UInt8 = NDArray[np.uint8]
+UInt16 = NDArray[np.uint16]
+Int16 = NDArray[np.int16]
 Int64 = NDArray[np.int64]
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -127,7 +129,8 @@ class Scene:
     Attributes:
         frame: the picture it was seen in.
         detections: boxes of score at least the engine's score threshold.
-        class_map: ``uint8[H, W]``, index into the engine's map classes, after the box mask.
+        class_map: ``uint8[H, W]``, index into the engine's map classes, after the box mask; 255 where an undistorted view leaves
+            the frame out.
         road_outline: polygons ``float32[P, 2]`` (px) around the road, largest first.
         finished_ns: `time.monotonic_ns` when the result was ready for the sinks.
         tracks: of the boxes; ``None`` where nobody tracks.

@@ -12,7 +12,17 @@ from perception.core.camera import Camera, camera_from_projection
 from perception.core.errors import ConfigError, InputError
 from perception.core.types import Float64
 
-SHAPES: Mapping[str, tuple[int, int]] = {"P2": (3, 4), "R0_rect": (3, 3), "Tr_cam_to_road": (3, 4)}
+CAMERAS = range(4)  # left grey, right grey, left colour, right colour
+SHAPES: Mapping[str, tuple[int, int]] = {
+    "R0_rect": (3, 3),
+    "Tr_cam_to_road": (3, 4),
+    **{f"P{k}": (3, 4) for k in CAMERAS},
+    **{f"P_rect_{k:02}": (3, 4) for k in CAMERAS},
+    **{f"K_{k:02}": (3, 3) for k in CAMERAS},
+    **{f"D_{k:02}": (1, 5) for k in CAMERAS},
+    **{f"S_{k:02}": (1, 2) for k in CAMERAS},
+    **{f"S_rect_{k:02}": (1, 2) for k in CAMERAS},
+}
 NOMINAL_HEIGHT_M = (
     1.65  # of the cameras above the road, from the figure of the vehicle in the source
 )
@@ -24,12 +34,21 @@ def read_calib(path: Path, names: tuple[str, ...]) -> dict[str, Float64]:
     Raises:
         InputError: the file cannot be read, or lacks one of them.
     """
+    values = _lines(path)
+    return {name: _matrix(path, name, values.get(name, "")) for name in names}
+
+
+def has_road(path: Path) -> bool:
+    """Whether the file tells how the cameras stand over the road, as those of the road benchmark do."""
+    return "Tr_cam_to_road" in _lines(path)
+
+
+def _lines(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a KITTI calibration file: {error}") from error
-    values = dict(line.split(":", 1) for line in lines if ":" in line)
-    return {name: _matrix(path, name, values.get(name, "")) for name in names}
+    return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 def _matrix(path: Path, name: str, text: str) -> Float64:
@@ -52,15 +71,19 @@ def road_camera(path: Path, size_wh: tuple[int, int]) -> Camera:
         path: calibration file of the road benchmark, with ``Tr_cam_to_road``.
         size_wh: of the picture, px.
     """
-    matrices = read_calib(path, ("P2", "R0_rect", "Tr_cam_to_road"))
+    return _camera(path, read_calib(path, ("P2",))["P2"], road_pose(path), size_wh)
+
+
+def road_pose(path: Path) -> Float64:
+    """``float64[4, 4]``: from the road frame of a file of the road benchmark to the rectified camera 0."""
+    matrices = read_calib(path, ("R0_rect", "Tr_cam_to_road"))
     rectified_from_camera, road_from_camera = np.eye(4), np.eye(4)
     rectified_from_camera[:3, :3] = matrices["R0_rect"]
     road_from_camera[:3] = matrices["Tr_cam_to_road"]
     try:
-        pose = rectified_from_camera @ np.linalg.inv(road_from_camera)
+        return np.asarray(rectified_from_camera @ np.linalg.inv(road_from_camera), np.float64)
     except np.linalg.LinAlgError as error:
         raise InputError(f"{path}: Tr_cam_to_road has no inverse; is the file damaged?") from error
-    return _camera(path, matrices["P2"], pose, size_wh)
 
 
 def nominal_camera(path: Path, size_wh: tuple[int, int]) -> Camera:

@@ -88,7 +88,7 @@ def export_kitti(drives: Sequence[StoredDrive], folder: Path, progress: Tell | N
         training = folder / "training"
         write_atomically(training / "image_2" / f"{name}.png", coded.tobytes())
         write_atomically(training / "label_2" / f"{name}.txt", told.encode())
-        write_atomically(training / "calib" / f"{name}.txt", _kitti_calib(drive.camera).encode())
+        write_atomically(training / "calib" / f"{name}.txt", kitti_calib(drive.camera).encode())
     write_atomically(folder / "frames.txt", "".join(f"{line}\n" for line in lines).encode())
     return len(lines)
 
@@ -111,7 +111,7 @@ def _kitti_line(label: ObjectLabel, size_wh: tuple[int, int]) -> str:
     )
 
 
-def _kitti_calib(camera: Camera) -> str:
+def kitti_calib(camera: Camera) -> str:
     """All of KITTI's matrices: four times the one camera, and a laser scanner in its place that nobody has."""
     fx, fy, cx, cy = camera.fx_px, camera.fy_px, camera.cx_px, camera.cy_px
     projection = f"{fx:.6f} 0 {cx:.6f} 0 0 {fy:.6f} {cy:.6f} 0 0 0 1 0"

@@ -9,12 +9,19 @@ import numpy as np
 
 from perception.backends import DEFAULT_BACKEND
 from perception.backends.sized import SizedBackends
+from perception.core.camera import Camera, build_undistorter, find_camera
 from perception.core.errors import InputError
 from perception.core.geometry import choose_model_size
 from perception.core.manifest import DEFAULT_ENGINE, Engine, load_engine
 from perception.core.process import Closing
 from perception.core.types import Frame, Scene, UInt8
-from perception.runtime.opening import RunConfig, open_for, open_sources, open_trackers
+from perception.runtime.opening import (
+    RunConfig,
+    open_for,
+    open_sources,
+    open_trackers,
+    open_undistorter,
+)
 from perception.runtime.pipeline import Pipeline
 from perception.sources import DEFAULT_OPTIONS, LiveOptions
 from perception.stages.postprocess import Reading, postprocess
@@ -29,22 +36,36 @@ class Perceiver(Closing):
         backend: name of the backend.
         precision: ``"fp32"``, ``"int8"`` or ``"bf16"``, where engine and backend have it; empty: what the engine's manifest names.
         threads: of the inference; ``None`` is every core.
+        camera: that takes the pictures, whose lens is then undone; ``None``: unknown.
     """
 
     def __init__(
-        self, engine: Engine, backend: str, precision: str = "", threads: int | None = None
+        self,
+        engine: Engine,
+        backend: str,
+        precision: str = "",
+        threads: int | None = None,
+        camera: Camera | None = None,
     ) -> None:
         self.engine = engine
         self._backends = SizedBackends(backend, engine, precision, threads)
         self._reading = Reading.of(engine.manifest)
+        self._undistorter = None if camera is None else build_undistorter(camera)
+        self._camera = camera
         self._count = 0
 
     def __call__(self, image: UInt8) -> Scene:
-        """What is in ``uint8[H, W, 3]``, BGR; results are in its own pixels."""
+        """What is in ``uint8[H, W, 3]``, BGR; results are in its own pixels.
+
+        Raises:
+            ConfigError: the camera's frames have another shape.
+        """
         frame = Frame(np.ascontiguousarray(image), self._count, time.monotonic_ns())
         self._count += 1
+        if self._camera is not None:
+            self._camera.scaled(frame.size_wh)
         size_wh = choose_model_size(frame.size_wh, self.engine.manifest.max_pixels)
-        fed = preprocess(frame, size_wh)
+        fed = preprocess(frame, size_wh, undistorter=self._undistorter)
         outputs = self._backends.infer(fed.feed)
         kept = {name: np.array(array) for name, array in outputs.items()}
         return postprocess(frame, kept, fed.box, self._reading)
@@ -60,13 +81,18 @@ def load(
     backend: str = DEFAULT_BACKEND,
     precision: str = "",
     threads: int | None = None,
+    camera: str | Path = "",
 ) -> Perceiver:
     """Load an engine, by name or folder: ``scene = perception.load()(image)``.
 
+    With a camera, a name in ``calib/cameras/`` or a file, its lens is undone before the network and done again to the results.
+
     Raises:
+        ConfigError: no such camera.
         EngineError: no such engine, or its files are damaged.
     """
-    return Perceiver(load_engine(engine), backend, precision, threads)
+    known = find_camera(camera) if camera else None
+    return Perceiver(load_engine(engine), backend, precision, threads, known)
 
 
 def stream(  # noqa: PLR0913 (all but two are keywords)
@@ -81,6 +107,7 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
     limit: int | None = None,
     threads: int | None = None,
     tracker: str = "",
+    camera: str | Path = "",
 ) -> Iterator[Scene]:
     """Scenes of a source, as they are found: ``for scene in perception.stream("drive.mp4"): ...``.
 
@@ -99,6 +126,7 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
         limit: number of scenes to give, of all sources.
         threads: of the inference; ``None`` is every core.
         tracker: ``"bytetrack"`` gives boxes identities and speeds (`Scene.tracks`), for `perception.forecast`; empty: none.
+        camera: of the source, a name in ``calib/cameras/`` or a file: its lens is undone before the network; empty: unknown.
 
     Raises:
         PerceptionError: the source or the engine cannot be used, or failed on the way.
@@ -113,13 +141,22 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
         live=live,
         options=options,
         threads=threads,
+        camera=str(camera),
     )
     opened = load_engine(engine)
     with ExitStack() as stack:
         frames = open_sources(config, stack)
         runner = stack.enter_context(open_for(frames, opened, config))
         chosen = open_trackers(tracker, opened, frames)
-        with Pipeline(frames, runner, opened.manifest, live=live, trackers=chosen) as pipeline:
+        undistorter = open_undistorter(config, frames, runner)
+        with Pipeline(
+            frames,
+            runner,
+            opened.manifest,
+            live=live,
+            trackers=chosen,
+            undistorter=undistorter,
+        ) as pipeline:
             yield from pipeline.scenes(limit)
     if lost := pipeline.cameras.lost:
         raise InputError(f"{len(lost)} of {len(frames)} sources ended early: {'; '.join(lost)}")

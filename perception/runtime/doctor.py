@@ -39,6 +39,7 @@ PACKAGES = (
     ("mlperf_loadgen", "mlcommons-loadgen", "only for bench loadgen: pip install 'perception[loadgen]'"),
     ("pynvml", "nvidia-ml-py", "only for power and clocks in bench latency: pip install 'perception[power]'"),
     ("uvicorn", "uvicorn", "only for --web: pip install 'perception[web]'"),
+    ("yaml", "pyyaml", "only for ROS camera_info files in calibrate convert: pip install 'perception[ros]'"),
     ("trackers", "trackers", "only for --tracker: pip install 'perception[track]'"),
 )  # fmt: skip
 

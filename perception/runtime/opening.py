@@ -1,5 +1,6 @@
 """What a run is made of, opened as its configuration says."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import numpy as np
 
 from perception.backends import DEFAULT_BACKEND, open_backend
 from perception.backends.base import Backend
+from perception.core.camera import Undistorter, build_undistorter, find_camera
+from perception.core.errors import ConfigError
 from perception.core.geometry import choose_model_size, parse_size
 from perception.core.manifest import DEFAULT_ENGINE, GRAPH_INPUT, Engine
 from perception.runtime.budget.selector import TaskSelector
@@ -25,6 +28,8 @@ from perception.sources.base import Source
 from perception.stages.postprocess import Reading
 from perception.stages.tracking import open_tracker
 from perception.stages.tracking.base import Tracker
+
+logger = logging.getLogger(__name__)
 
 FOLDER_FPS = (
     10.0  # at which the overlay of a recording without a rate, a folder of pictures, is played
@@ -47,6 +52,9 @@ class RunConfig:
     limit: int | None = None  # frames to finish, of all cameras
     warmup: int = 10  # finished frames left out of the percentiles: caches fill in about five
     threads: int | None = None  # of the inference; None: every core
+    camera: str = (
+        ""  # a name in calib/cameras/, or a file; empty: unknown, and frames are taken as they are
+    )
     tracker: str = ""  # that gives boxes identities; empty: none
     trace: Path | None = None  # file for the stages of every frame, for Chrome or Perfetto
     metrics: str = ""  # PORT or HOST:PORT at which Prometheus may ask
@@ -114,6 +122,33 @@ def open_for(sources: Source | Sequence[Source], engine: Engine, config: RunConf
     return backend
 
 
+def open_undistorter(
+    config: RunConfig, sources: Sequence[Source], backend: Backend
+) -> Undistorter | None:
+    """What undoes the lens of the camera, its tables made for the frames of the source; ``None`` without a camera, or where its lens does not bend.
+
+    Raises:
+        ConfigError: no such camera, it is not the one of every source, its frames have another shape, or the plan fits frames itself.
+    """
+    if not config.camera:
+        return None
+    camera = find_camera(config.camera)
+    if len(sources) > 1:
+        raise ConfigError(f"--camera: expected one source, whose camera it is; got {len(sources)}")
+    camera.scaled(sources[0].size_wh)
+    undistorter = build_undistorter(camera)
+    if undistorter is not None and backend.fit is not None:
+        raise ConfigError(
+            f"--camera {config.camera}: its lens bends, which a plan for whole frames cannot undo; build the plan without --frame"
+        )
+    if undistorter is not None:
+        cut = undistorter.fit(sources[0].size_wh, backend.size_wh).unseen_share
+        logger.info(
+            "%s: lens undone; the view leaves %.1f %% of the frame out", config.camera, 100 * cut
+        )
+    return undistorter
+
+
 def open_observers(config: RunConfig, stack: ExitStack) -> list[Observer]:
     """What looks on, closed with `stack`."""
     observers: list[Observer] = []
@@ -125,7 +160,12 @@ def open_observers(config: RunConfig, stack: ExitStack) -> list[Observer]:
 
 
 def open_selector(
-    config: RunConfig, source: Source, backend: Backend, engine: Engine, stack: ExitStack
+    config: RunConfig,
+    source: Source,
+    backend: Backend,
+    engine: Engine,
+    stack: ExitStack,
+    undistorter: Undistorter | None = None,
 ) -> TaskSelector | None:
     """What chooses the heads and the size of each frame, closed with `stack`; ``None`` without a budget."""
     if config.budget_ms is None:
@@ -133,7 +173,12 @@ def open_selector(
     variants = stack.enter_context(Variants(engine, backend, source.size_wh, config.threads))
     reading = Reading.of(engine.manifest)
     return TaskSelector(
-        variants, config.budget_ms, reading, frame_wh=source.size_wh, warmup=config.warmup
+        variants,
+        config.budget_ms,
+        reading,
+        frame_wh=source.size_wh,
+        warmup=config.warmup,
+        undistorter=undistorter,
     )
 
 

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.backends.base import Backend
+from perception.core.camera import Undistorter
 from perception.core.manifest import GRAPH_INPUT, EngineManifest
 from perception.core.timing import FrameTiming, LatencyReport
 from perception.core.types import Frame, Scene
@@ -88,6 +89,7 @@ class Pipeline:
         warmup: finished frames that the report leaves out.
         observers: get the account of every finished frame; stay open.
         trackers: give boxes identities, one a source; empty: nothing does.
+        undistorter: undoes the lens of the camera; ``None``: frames are fitted as they are.
 
     Attributes:
         cameras: the sources, in their order, and what became of each.
@@ -106,6 +108,7 @@ class Pipeline:
         warmup: int = 0,
         observers: Sequence[Observer] = (),
         trackers: Sequence[Tracker] = (),
+        undistorter: Undistorter | None = None,
     ) -> None:
         self.cameras = CameraGroup(sources, trackers)
         self._backend = backend
@@ -115,6 +118,7 @@ class Pipeline:
         self._sinks = sinks if sinks is not None else SinkGroup()
         self._live = self.cameras.live if live is None else live
         self._observers = observers
+        self._undistorter = undistorter
         self._limit: int | None = None
         self._threads = Threads()
         self._closed = False
@@ -182,7 +186,8 @@ class Pipeline:
     # --- the steps -------------------------------------------------------------------------------------------------
 
     def _preprocess(self, job: Job) -> None:
-        job.fed = preprocess(job.frame, self._backend.size_wh, self._backend.fit)
+        backend = self._backend
+        job.fed = preprocess(job.frame, backend.size_wh, backend.fit, self._undistorter)
 
     def _infer(self, job: Job) -> None:
         assert job.fed is not None  # noqa: S101 (the order of the steps is ours)

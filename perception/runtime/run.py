@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 
 from perception.backends.base import Backend
+from perception.core.camera import Undistorter
 from perception.core.errors import ConfigError, OutputError
 from perception.core.manifest import Engine, load_engine
 from perception.runtime.account import ProgressLine, plot_latency, show_address, show_report
@@ -28,6 +29,7 @@ from perception.runtime.opening import (
     open_selector,
     open_sources,
     open_trackers,
+    open_undistorter,
     overlay_rate,
 )
 from perception.runtime.pipeline import Pipeline
@@ -46,6 +48,7 @@ class OpenRun:
     tracker: str
     selector: TaskSelector | None = None
     web_url: str = ""  # of the page, where there is one
+    undistorter: Undistorter | None = None
 
     def summary(self) -> dict[str, Any]:
         """The closing JSON object."""
@@ -62,6 +65,7 @@ class OpenRun:
             "source": ", ".join(source.name for source in self.sources),
             "size_wh": list(self.backend.size_wh),
             "fit_on_device": self.backend.fit is not None,
+            "undistorted": self.undistorter is not None,
             "live": self.pipeline.cameras.live,
             "tracker": self.tracker,
             "source_events": dict(events),
@@ -95,7 +99,8 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
             len(sources),
         )
         trackers = open_trackers(config.tracker, engine, sources)
-        selector = open_selector(config, sources[0], backend, engine, stack)
+        undistorter = open_undistorter(config, sources, backend)
+        selector = open_selector(config, sources[0], backend, engine, stack, undistorter)
         sinks, observers, web_url = open_outputs(config, context, stack)
         if selector is not None:
             observers.append(selector)
@@ -109,8 +114,11 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
             warmup=config.warmup,
             observers=observers,
             trackers=trackers,
+            undistorter=undistorter,
         ) as pipeline:
-            yield OpenRun(pipeline, sources, backend, engine, config.tracker, selector, web_url)
+            yield OpenRun(
+                pipeline, sources, backend, engine, config.tracker, selector, web_url, undistorter
+            )
 
 
 def run(config: RunConfig) -> dict[str, Any]:

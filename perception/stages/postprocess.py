@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.core.camera import Undistortion
 from perception.core.geometry import Letterbox, boxes_to_frame, map_to_frame
 from perception.core.manifest import EngineManifest
 from perception.core.types import Detections, Float32, Frame, Scene, Seen, UInt8
@@ -48,11 +49,18 @@ def postprocess(
     """
     width, height = box.content_wh
     content: UInt8 = outputs["class_map"][0, :height, :width]
+    bent = box if isinstance(box, Undistortion) else None
+    if bent is not None:
+        content = bent.seen(content)
     outline: tuple[Float32, ...] = ()
     if reading.road_class is not None:
         outline = road_outline(content, reading.road_class, box.scale_xy)
     detections = _detections(outputs, box, reading.score_threshold)
-    class_map = map_to_frame(content, box.frame_wh)
+    if bent is None:
+        class_map = map_to_frame(content, box.frame_wh)
+    else:
+        class_map = bent.bend_map(content)
+        outline = tuple(map(bent.bend_outline, outline))
     return Scene(frame, detections, class_map, outline, time.monotonic_ns())
 
 
@@ -90,6 +98,8 @@ def _detections(
     scores = outputs["scores"][0]
     shown = np.flatnonzero(scores >= score_threshold)
     boxes = boxes_to_frame(outputs["boxes_xyxy"][0, shown], box)
+    if isinstance(box, Undistortion):
+        boxes = box.bend_boxes(boxes)
     # a box that lies in the padding alone is clipped to nothing
     seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     shown = shown[seen]

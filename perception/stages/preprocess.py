@@ -9,8 +9,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from perception.core.camera import Undistorter, Undistortion
 from perception.core.errors import InputError
-from perception.core.geometry import PADDING_VALUE, Letterbox, fit_letterbox
+from perception.core.geometry import PADDING_VALUE, Letterbox, fit_letterbox, shrink_sizes
 from perception.core.types import Frame, UInt8
 
 
@@ -26,16 +27,22 @@ class Fed(NamedTuple):
     box: Letterbox
 
 
-def preprocess(frame: Frame, model_wh: tuple[int, int], on_device: Letterbox | None = None) -> Fed:
+def preprocess(
+    frame: Frame,
+    model_wh: tuple[int, int],
+    on_device: Letterbox | None = None,
+    undistorter: Undistorter | None = None,
+) -> Fed:
     """Fit a frame into an engine input of ``model_wh`` px: never enlarged, padded right and below with `PADDING_VALUE`.
 
     Args:
         frame: of any size; of that of `on_device` where there is one.
         model_wh: width and height of what the network sees, px.
         on_device: the record of the fit that the engine does itself: the feed is then the whole frame as it is.
+        undistorter: undoes the lens on the way; ``None``: the frame is fitted as it is. Not with `on_device`.
 
     Raises:
-        InputError: the engine fits frames of another size.
+        InputError: the engine fits frames of another size, or the camera's have another shape.
     """
     if on_device is not None:
         if frame.size_wh != on_device.frame_wh:
@@ -44,12 +51,17 @@ def preprocess(frame: Frame, model_wh: tuple[int, int], on_device: Letterbox | N
                 f"frame {frame.frame_id}: expected {want}, for which the plan was built, got {got}; start again, or use a plan for fitted frames"
             )
         return Fed(frame.image[None], on_device)
-    box = fit_letterbox(frame.size_wh, model_wh)
+    if undistorter is None:
+        box = fit_letterbox(frame.size_wh, model_wh)
+    else:
+        box = undistorter.fit(frame.size_wh, model_wh)
     return Fed(fit_image(frame.image, box)[None], box)
 
 
 def fit_image(image: UInt8, box: Letterbox) -> UInt8:
     """``uint8[h, w, C]`` -> ``uint8[H, W, C]`` by the record of a fit; the image itself where it already fits."""
+    if isinstance(box, Undistortion):
+        return box.remap(shrink(image, box.source_wh))
     content = shrink(image, box.content_wh)
     if box.content_wh == box.model_wh:
         return np.ascontiguousarray(content)
@@ -72,14 +84,3 @@ def shrink(image: UInt8, size_wh: tuple[int, int]) -> UInt8:
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]  # uint8 stays uint8
         image = image.reshape(height, width, channels)
     return image
-
-
-def shrink_sizes(from_wh: tuple[int, int], to_wh: tuple[int, int]) -> list[tuple[int, int]]:
-    """The sizes, px, through which `shrink` goes; none where both are the same."""
-    width, height = from_wh
-    sizes = []
-    while width > 2 * to_wh[0] or height > 2 * to_wh[1]:
-        width = max(to_wh[0], (width + 1) // 2)
-        height = max(to_wh[1], (height + 1) // 2)
-        sizes.append((width, height))
-    return sizes if (width, height) == to_wh else [*sizes, to_wh]

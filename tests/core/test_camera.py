@@ -175,6 +175,7 @@ def test_the_example_camera_file_is_kittis_camera():
         pytest.param("fx_px = 721.5377", 'fx_px = "721"', "fx_px", id="text for a number"),
         pytest.param("fx_px = 721.5377", "fx_px = -1.0", "fx_px: expected a positive", id="negative"),
         pytest.param("yaw_deg = 0.0", "yaw_deg = nan", "yaw_deg", id="not a number"),
+        pytest.param("height_m = 1.65", "height_m = nan", "height_m: .*finite", id="no height"),
         pytest.param("distortion = []", "distortion = [0.1]", "k1, k2, p1, p2, k3", id="distortion"),
         pytest.param("width_px = 1242", "width_px", "cannot be read as TOML", id="no TOML"),
     ],

@@ -23,7 +23,7 @@ from perception.runtime.run import run
 
 SUMMARY_KEYS = {
     "frames", "warmup", "dropped", "fps", "age_ms", "device_ms", "stages_ms", "cpu_ms", "backend", "precision", "device",
-    "engine", "source", "size_wh", "fit_on_device", "live", "tracker", "interrupted", "source_events",
+    "engine", "source", "size_wh", "fit_on_device", "live", "undistorted", "tracker", "interrupted", "source_events",
     "cameras",
 }  # fmt: skip
 

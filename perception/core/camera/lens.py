@@ -68,6 +68,18 @@ def straighten(lens: str, distortion: Sequence[float], rays: Float64) -> Float64
     return np.where((off < CLOSE)[..., None], straight, np.nan)
 
 
+def reach(lens: str, distortion: Sequence[float], farthest: float) -> float:
+    """Radius of the rays up to which `bend` leads away from the axis, looked for up to `farthest`; ``inf`` where it does throughout."""
+    radii = np.linspace(0.0, farthest * 1.01, 1025)
+    turn = np.linspace(0.0, 2 * np.pi, 32, endpoint=False)
+    ways = np.stack([np.cos(turn), np.sin(turn)], axis=-1)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        bent = bend(lens, distortion, radii[:, None, None] * ways)
+    outward = (bent * ways).sum(axis=-1)
+    turned = ~(np.diff(outward, axis=0) > 0).all(axis=1)
+    return float(radii[np.argmax(turned)]) if turned.any() else float("inf")
+
+
 def _straighten_fisheye(distortion: Sequence[float], rays: Float64) -> Float64:
     """A first guess by OpenCV's Newton steps, whose fixed point is found at once."""
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, ROUNDS, CLOSE)

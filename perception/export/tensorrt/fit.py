@@ -10,9 +10,8 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from onnx.helper import make_node
 
-from perception.core.geometry import PADDING_VALUE, Letterbox
+from perception.core.geometry import PADDING_VALUE, Letterbox, shrink_sizes
 from perception.core.manifest import GRAPH_INPUT
-from perception.stages.preprocess import shrink_sizes
 
 # float32[1, H, W, 3], grey levels: what the graph behind it took as uint8 before
 FITTED = "fit/frame"

@@ -3,16 +3,14 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import cos, pi, radians, sin, tan
-from pathlib import Path
 
 import numpy as np
 
-from perception.core.camera import Camera, load_camera
+from perception.core.camera import Camera, find_camera
 from perception.core.types import Float32, Float64
 from perception.render.config import CameraConfig
 from perception.render.records import State
 
-CAMERAS_DIR = Path("calib") / "cameras"
 # A mounted camera on a usual road, as (amplitude, rad/s): the body's own swing, and the road's roughness.
 PITCH_DEG = ((0.20, 7.1), (0.11, 17.0), (0.05, 31.0))
 ROLL_DEG = ((0.16, 5.3), (0.06, 19.0))
@@ -105,10 +103,7 @@ def build_camera(config: CameraConfig) -> Camera:
     """
     width, height = config.size_wh
     if config.file:
-        path = Path(config.file)
-        if path.suffix != ".toml":
-            path = CAMERAS_DIR / f"{config.file}.toml"
-        return load_camera(path).scaled(config.size_wh)
+        return find_camera(config.file).scaled(config.size_wh)
     focal_px = width / 2 / tan(radians(config.horizontal_fov_deg) / 2)
     return Camera(
         width_px=width,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.core.camera import Undistorter
 from perception.core.errors import ConfigError
 from perception.core.manifest import GRAPH_INPUT
 from perception.core.timing import KEPT, FrameTiming, LatencyReport, percentiles
@@ -58,6 +59,7 @@ class TaskSelector(Observer):
         reading: of the engine's outputs, for the calibration.
         frame_wh: size of the frames, px.
         warmup: finished frames that the account leaves out.
+        undistorter: undoes the lens of the camera; ``None``: frames are fitted as they are.
         **rules: of `Policy`, other than as shipped.
 
     Raises:
@@ -73,9 +75,11 @@ class TaskSelector(Observer):
         *,
         frame_wh: tuple[int, int],
         warmup: int = 0,
+        undistorter: Undistorter | None = None,
         **rules: Any,  # noqa: ANN401 (checked by the policy)
     ) -> None:
         self._variants = variants
+        self._undistorter = undistorter
         self._turns: dict[int, Turn] = {}
         self._lock = threading.Lock()  # of the turns
         self._newest: Turn | None = None  # with a map of its own
@@ -97,7 +101,7 @@ class TaskSelector(Observer):
         """Choose for a frame, and fit it."""
         grey = tiny_grey(frame.image)
         variant = self._policy.choose(self._map_state(frame, grey))
-        fed = preprocess(frame, variant.size_wh)
+        fed = preprocess(frame, variant.size_wh, undistorter=self._undistorter)
         turn = Turn(frame, variant, fed, None if variant.with_map else self._newest)
         with self._lock:
             self._turns[frame.frame_id] = turn
@@ -155,7 +159,7 @@ class TaskSelector(Observer):
         """All that the budget covers, once, for the calibration: a variant with the map comes before the one without."""
         grey = tiny_grey(frame.image)
         view_change(grey, grey)
-        fed = preprocess(frame, variant.size_wh)
+        fed = preprocess(frame, variant.size_wh, undistorter=self._undistorter)
         outputs = self._variants[variant].infer({GRAPH_INPUT: fed.feed})
         if variant.with_map:
             self._rehearsed = postprocess(frame, outputs, fed.box, reading)

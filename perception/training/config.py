@@ -72,11 +72,13 @@ class LossConfig:
     Attributes:
         detection: in `perception.training.losses.DETECTION_LOSSES`.
         segmentation: in `perception.training.losses.SEGMENTATION_LOSSES`.
+        teacher: a checkpoint whose class scores the network follows besides, as the term ``teacher``; empty for none.
         weights: term -> factor; a term that is not named has 1.
     """
 
     detection: str = "four_term"
     segmentation: str = "cross_entropy"
+    teacher: str = ""
     weights: dict[str, float] = field(default_factory=dict)
 
 

@@ -1,5 +1,6 @@
 """The training step and the validation of a network, as Lightning wants them."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from perception.training.config import TrainConfig
 from perception.training.inference import run_on_sample
 from perception.training.losses import DETECTION_LOSSES, SEGMENTATION_LOSSES
 from perception.training.losses.base import Batch
+from perception.training.losses.teacher import TeacherLoss
 
 
 class MultiTaskModule(pl.LightningModule):
@@ -40,6 +42,7 @@ class MultiTaskModule(pl.LightningModule):
             self.losses["detection"] = DETECTION_LOSSES[config.loss.detection]()
         if config.model.has_segmentation:
             self.losses["segmentation"] = SEGMENTATION_LOSSES[config.loss.segmentation]()
+        self.teacher = TeacherLoss(Path(config.loss.teacher)) if config.loss.teacher else None
         self.balancer = build_balancer(config.balance, tuple(self.losses), config.devices)
         self._task_losses: dict[str, Tensor] = {}
         self._evaluators: dict[str, Evaluator] = {}
@@ -56,6 +59,8 @@ class MultiTaskModule(pl.LightningModule):
             terms["detection"] = self.losses["detection"](out.detection.predictions, batch)
         if out.class_logits is not None:
             terms["segmentation"] = self.losses["segmentation"](out.class_logits, batch)
+            if self.teacher is not None:
+                terms["segmentation"] |= self.teacher(out.class_logits, batch.frame)
         weights = self.config.loss.weights
         self._task_losses = {
             task: torch.stack([weights.get(name, 1.0) * term for name, term in named.items()]).sum()

@@ -98,6 +98,7 @@ def _check_inputs(study: Study) -> None:
         needed: dict[str, str | Path | None] = {"checkpoint": arm.checkpoint}
         if arm.phases:
             needed["init"] = arm.phases[0].init
+            needed["loss.teacher"] = arm.phases[0].loss.teacher
         for key, path in needed.items():
             if path and not Path(path).is_file():
                 raise ConfigError(f"arm {arm.name!r}: {key}: {path}: no such file")

@@ -1,0 +1,55 @@
+"""A trained network that labels for another in training: the smaller one follows its class scores on every pixel, labelled or not."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from perception.core.errors import ConfigError, InputError
+from perception.models.weights import build_network
+from perception.training.checkpoint import read_checkpoint
+from perception.training.losses.base import Terms
+
+TERM = "teacher"  # name of its term, for ``loss.weights``
+
+
+class TeacherLoss(nn.Module):
+    """Cross entropy of the student's class scores against the teacher's, cell by cell, less the teacher's own entropy.
+
+    So 0 where they agree. Frames whose set labels "not road" alone, or nothing, learn all classes this way.
+
+    Source: Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", 2015, arXiv 1503.02531, section 2, at temperature 1.
+
+    Args:
+        checkpoint: of the teacher's training run; its weights are no part of the student's checkpoints.
+
+    Raises:
+        ConfigError: no checkpoint of this project, or of a network without a class map.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        super().__init__()
+        try:
+            config, weights = read_checkpoint(checkpoint)
+        except InputError as error:
+            raise ConfigError(f"loss.teacher: {error}") from error
+        if not config.model.has_segmentation:
+            raise ConfigError(f"loss.teacher: {checkpoint}: its network gives no class map")
+        network = build_network(config.model, weights).eval().requires_grad_(requires_grad=False)
+        self._network = [network.to(memory_format=torch.channels_last)]  # in a list: no child
+
+    def forward(self, logits: Tensor, frame: Tensor) -> Terms:
+        """Compare in the student's cells.
+
+        Args:
+            logits: of the student, ``float[N, C, H/s, W/s]``.
+            frame: ``uint8[N, H, W, 3]``, as the student saw it.
+        """
+        with torch.no_grad():
+            wanted = self._network[0].to(frame.device)(frame).class_logits.float()
+            wanted = F.interpolate(wanted, logits.shape[2:], mode="bilinear", align_corners=False)
+            known = wanted.log_softmax(dim=1)
+        found = logits.float().log_softmax(dim=1)
+        per_cell = F.kl_div(found, known, reduction="none", log_target=True).sum(dim=1)
+        return {TERM: per_cell.mean()}

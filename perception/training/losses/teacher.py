@@ -5,8 +5,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.transforms import v2
 
 from perception.core.errors import ConfigError, InputError
+from perception.core.geometry import SIZE_MULTIPLE
 from perception.models.weights import build_network
 from perception.training.checkpoint import read_checkpoint
 from perception.training.losses.base import Terms
@@ -22,7 +24,8 @@ class TeacherLoss(nn.Module):
     Source: Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", 2015, arXiv 1503.02531, section 2, at temperature 1.
 
     Args:
-        checkpoint: of the teacher's training run; its weights are no part of the student's checkpoints.
+        checkpoint: of the teacher's training run; its weights are no part of the student's checkpoints. A teacher that was trained
+            on smaller frames (``data.val_scale``) sees them made smaller here too.
 
     Raises:
         ConfigError: no checkpoint of this project, or of a network without a class map.
@@ -37,6 +40,7 @@ class TeacherLoss(nn.Module):
         if not config.model.has_segmentation:
             raise ConfigError(f"loss.teacher: {checkpoint}: its network gives no class map")
         network = build_network(config.model, weights).eval().requires_grad_(requires_grad=False)
+        self._scale = config.data.val_scale
         self._network = [network.to(memory_format=torch.channels_last)]  # in a list: no child
 
     def forward(self, logits: Tensor, frame: Tensor) -> Terms:
@@ -47,9 +51,21 @@ class TeacherLoss(nn.Module):
             frame: ``uint8[N, H, W, 3]``, as the student saw it.
         """
         with torch.no_grad():
-            wanted = self._network[0].to(frame.device)(frame).class_logits.float()
+            seen = self._shrink(frame)
+            wanted = self._network[0].to(frame.device)(seen).class_logits.float()
             wanted = F.interpolate(wanted, logits.shape[2:], mode="bilinear", align_corners=False)
             known = wanted.log_softmax(dim=1)
         found = logits.float().log_softmax(dim=1)
         per_cell = F.kl_div(found, known, reduction="none", log_target=True).sum(dim=1)
         return {TERM: per_cell.mean()}
+
+    def _shrink(self, frame: Tensor) -> Tensor:
+        """To the size that the teacher was trained at, in multiples of 32."""
+        sides = [
+            max(1, round(side * self._scale / SIZE_MULTIPLE)) * SIZE_MULTIPLE
+            for side in frame.shape[1:3]
+        ]
+        if sides == list(frame.shape[1:3]):
+            return frame
+        planes = frame.permute(0, 3, 1, 2)
+        return v2.functional.resize(planes, sides, antialias=True).permute(0, 2, 3, 1)

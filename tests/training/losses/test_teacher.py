@@ -57,6 +57,16 @@ def test_cells_of_another_stride_are_met_in_the_students(tmp_path):
     assert logits.grad.abs().sum() > 0
 
 
+def test_a_teacher_of_smaller_frames_sees_them_made_smaller(tmp_path):
+    save(tmp_path / "half.ckpt", "data.val_scale=0.5")
+    loss = TeacherLoss(tmp_path / "half.ckpt")
+    sizes = []
+    loss._network[0].register_forward_hook(lambda _, args, out: sizes.append(tuple(args[0].shape)))
+    frame = torch.zeros(2, 192, 320, 3, dtype=torch.uint8)
+    assert torch.isfinite(loss(torch.zeros(2, 11, 48, 80), frame)["teacher"])
+    assert sizes == [(2, 96, 160, 3)]
+
+
 def test_a_frame_without_labels_teaches_the_class_map_all_the_same(teacher):
     _, path = teacher
     config = load_train_config("cascade", [*SMALL, f'loss={{teacher="{path}"}}'])

@@ -68,4 +68,5 @@ class TeacherLoss(nn.Module):
         if sides == list(frame.shape[1:3]):
             return frame
         planes = frame.permute(0, 3, 1, 2)
-        return v2.functional.resize(planes, sides, antialias=True).permute(0, 2, 3, 1)
+        smaller: Tensor = v2.functional.resize(planes, sides, antialias=True)
+        return smaller.permute(0, 2, 3, 1)

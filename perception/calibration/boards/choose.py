@@ -23,6 +23,7 @@ ENOUGH_COVERED = 0.6
 ENOUGH_VIEWS = 10
 TILTED_DEG, ENOUGH_TILTED = 20.0, 3
 LOOSE_FOCAL, LOOSE_CENTRE = 0.01, 0.01  # of the focal length; of the width
+SHAPE_VIEWS = 15  # that tell whether the board is flat: the fit takes seconds
 BENT = 0.75  # times the rms: where freeing the board's shape brings it below, the board is not what it should be
 
 
@@ -183,14 +184,17 @@ def _about_board(choice: Choice, board: Board) -> list[str]:
     if fit.model.lens == "fisheye" or len(full) < MIN_VIEWS:
         return []
     flags = cv2.CALIB_RATIONAL_MODEL if fit.model.rational else 0
-    points = [view.points for view in full]
-    corners = [view.corners_px for view in full]
+    points = [view.points for view in full[:SHAPE_VIEWS]]
+    corners = [view.corners_px for view in full[:SHAPE_VIEWS]]
     plain = cv2.calibrateCamera(points, corners, fit.size_wh, None, None, flags=flags)[0]  # type: ignore[call-overload]
     freed = cv2.calibrateCameraRO(  # type: ignore[call-overload]
         points, corners, fit.size_wh, board.columns - 1, None, None, flags=flags
     )[0]
-    if freed > BENT * plain:
+    freedom = len(points) * (2 * whole - 6) - len(fit.values)
+    by_chance = max(1 - 3 * whole / freedom, 0.0) ** 0.5  # the shape fits some of the noise
+    if freed > BENT * by_chance * plain:
         return []
     return [
-        f"with the board's own shape set free the rms falls from {plain:.2f} to {freed:.2f} px: the board is bent, or not printed as said; glue it to glass"
+        f"with the board's own shape set free the rms falls from {plain:.2f} to {freed:.2f} px: the board is bent, or not printed as said; "
+        "glue it to glass"
     ]

@@ -1,14 +1,16 @@
 """The commands of ``perception calibrate``; what is no command's name belongs to the boards."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
 from perception.cli.options import close
 from perception.core.errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from perception.calibration.boards.fit import Lens
 
 DEFAULT = "boards"
 HELP = ("--help",)
@@ -17,17 +19,17 @@ HELP = ("--help",)
 class FallingGroup(TyperGroup):
     """A group whose first word may be left out: then the command is `DEFAULT`."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 (of typer's own click)
         """Put the default command's name before words that begin with no command's."""
         if args and args[0] not in self.commands and args[0] not in HELP:
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 (of typer's own click)
         """The commands, then the options of the default one."""
         super().format_help(ctx, formatter)
         default = self.commands[DEFAULT]
-        inner = click.Context(default, info_name=f"[{DEFAULT}]", parent=ctx)
+        inner = default.context_class(default, info_name=f"[{DEFAULT}]", parent=ctx)
         default.format_help(inner, formatter)
 
 
@@ -57,7 +59,9 @@ DictionaryOption = Annotated[
 def calibrate_boards(
     inputs: Annotated[
         list[str],
-        typer.Argument(help="a folder, pattern or list of pictures; or one video, camera:N, or address"),
+        typer.Argument(
+            help="a folder, pattern or list of pictures; or one video, camera:N, or address"
+        ),
     ],
     board: BoardOption,
     square_mm: Annotated[
@@ -92,9 +96,7 @@ def calibrate_boards(
     keep_all: Annotated[
         bool, typer.Option("--keep-all", help="reject no view and no corner that was found")
     ] = False,
-    views: Annotated[
-        int, typer.Option(min=3, help="at most, taken from a video or a camera")
-    ] = 40,
+    views: Annotated[int, typer.Option(min=3, help="at most, taken from a video or a camera")] = 40,
     source: Annotated[
         str, typer.Option(help="for the camera file: where the pictures come from, licence")
     ] = "",
@@ -139,11 +141,7 @@ def print_board(
     dpi: Annotated[float, typer.Option(help="pixels an inch, written into the file")] = 300.0,
 ) -> None:
     """Make a picture of a board to print at 100 % and glue to something flat."""
-    import io
-
-    from PIL import Image
-
-    from perception.calibration.boards.board import draw_board, parse_board
+    from perception.calibration.boards.board import draw_board, parse_board, png_to_print
     from perception.core.files import write_atomically
 
     if out.suffix.lower() != ".png":
@@ -152,15 +150,18 @@ def print_board(
         board, square_mm, charuco=charuco, marker_mm=marker_mm, dictionary=dictionary
     )
     picture = draw_board(wanted, dpi)
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", dpi=(dpi, dpi))
-    write_atomically(out, buffer.getvalue())
+    write_atomically(out, png_to_print(picture, dpi))
     summary: dict[str, Any] = {"calibrate": "print", "picture": str(out), "board": wanted.name}
     side_mm = [round(n / dpi * 25.4, 1) for n in picture.shape[::-1]]
     close({**summary, "kind": wanted.kind, "paper_mm": side_mm})
 
 
-def _lens(word: str) -> Literal["pinhole", "fisheye"]:
-    if word == "pinhole" or word == "fisheye":
-        return word
+def _lens(word: str) -> "Lens":
+    from typing import get_args
+
+    from perception.calibration.boards.fit import Lens
+
+    for lens in get_args(Lens):
+        if word == lens:
+            return lens  # type: ignore[no-any-return]
     raise ConfigError(f"--lens {word!r}: expected pinhole or fisheye")

@@ -1,5 +1,6 @@
 """The board that is held before the camera: how many corners, how large, and its picture to print."""
 
+import zlib
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +12,7 @@ from perception.core.types import Float32, UInt8
 MM_PER_INCH = 25.4
 MARGIN_SQUARES = 1.0  # white around a printed board: the search for corners needs some
 MIN_SIDE = 3  # corners; smaller patterns are found in anything
+PNG_HEAD = 33  # bytes of the signature and of the chunk that comes first
 MAX_PIXELS = 200_000_000  # of a picture to print: A2 at 600 dpi is 139 million
 
 
@@ -58,11 +60,6 @@ class Board:
         return "chessboard" if self.marker_mm is None else "ChArUco board"
 
     @property
-    def unit_m(self) -> float:
-        """Metres of what `points` count in: 1, or NaN where the size of a square is unknown."""
-        return float("nan") if self.square_mm is None else 1.0
-
-    @property
     def square(self) -> float:
         """Side of a square, m; 1 where it is unknown."""
         return 1.0 if self.square_mm is None else self.square_mm / 1000
@@ -78,11 +75,9 @@ class Board:
     @property
     def charuco(self) -> cv2.aruco.CharucoBoard:
         """OpenCV's board; only where there are markers."""
-        assert self.square_mm is not None
-        assert self.marker_mm is not None
         known = cv2.aruco.getPredefinedDictionary(_dictionaries()[self.dictionary])
         size = (self.columns + 1, self.rows + 1)
-        return cv2.aruco.CharucoBoard(size, self.square_mm, self.marker_mm, known)
+        return cv2.aruco.CharucoBoard(size, 1000 * self.square, self.marker_mm or 0.0, known)
 
     def _check_dictionary(self) -> None:
         known = _dictionaries()
@@ -154,6 +149,16 @@ def draw_board(board: Board, dpi: float) -> UInt8:
     pattern = np.where(black, 0, 255).astype(np.uint8)
     margin = round(MARGIN_SQUARES * side)
     return np.pad(np.kron(pattern, np.ones((side, side), np.uint8)), margin, constant_values=255)
+
+
+def png_to_print(picture: UInt8, dpi: float) -> bytes:
+    """A PNG file of ``uint8[H, W]`` that says how large it is on paper."""
+    _, encoded = cv2.imencode(".png", picture)
+    data = encoded.tobytes()
+    per_metre = round(dpi / MM_PER_INCH * 1000)
+    chunk = b"pHYs" + per_metre.to_bytes(4, "big") * 2 + b"\x01"  # 1: metres
+    sized = (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    return data[:PNG_HEAD] + sized + data[PNG_HEAD:]
 
 
 def _dictionaries() -> dict[str, int]:

@@ -135,7 +135,9 @@ def calibrate(job: Job) -> Done:
         "right": _write(job, right, stereo.mounted(_camera(right, job)), job.right_out, "right ", rows),
     }  # fmt: skip
     both = {name: {**summary(r), **cameras[name]} for name, r in zip(cameras, (left, right), strict=True)}  # fmt: skip
-    return Done((left, right), stereo, {**both, "stereo": {**stereo_summary(stereo), "warnings": told}})
+    return Done(
+        (left, right), stereo, {**both, "stereo": {**stereo_summary(stereo), "warnings": told}}
+    )
 
 
 def _one(inputs: Sequence[str], job: Job) -> Calibrated:

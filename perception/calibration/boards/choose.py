@@ -11,10 +11,14 @@ from perception.calibration.boards.find import Skipped, View
 from perception.calibration.boards.fit import MIN_VIEWS, Fit, Model, fit_camera
 from perception.core.types import Bool, Float64
 
-NORMAL = 1.4826  # times the median of absolute deviations is the standard deviation of normal errors
+NORMAL = (
+    1.4826  # times the median of absolute deviations is the standard deviation of normal errors
+)
 VIEW_SPREAD = 4.0  # such deviations above the median: a view beyond is an outlier
 VIEW_FACTOR = 2.0  # and this many times the median
-RAYLEIGH = 1.1774  # the median distance of corners that err normally, in standard deviations of one axis
+RAYLEIGH = (
+    1.1774  # the median distance of corners that err normally, in standard deviations of one axis
+)
 CORNER_SPREAD = 6.0  # standard deviations; a normal error is larger once in 65 million corners
 WORST_SHARE = 0.25  # a view that loses more of its corners than this is left out
 ROUNDS = 20
@@ -137,7 +141,9 @@ def warnings(choice: Choice, sigmas: Float64, board: Board) -> list[str]:
 def _about_views(choice: Choice) -> list[str]:
     fit, lines = choice.fit, []
     if len(choice.views) < ENOUGH_VIEWS:
-        lines.append(f"only {len(choice.views)} views: from {ENOUGH_VIEWS} on the stated intervals are to be trusted")
+        lines.append(
+            f"only {len(choice.views)} views: from {ENOUGH_VIEWS} on the stated intervals are to be trusted"
+        )
     cells = covered(choice.views, fit.size_wh)
     if cells.mean() < ENOUGH_COVERED:
         bare = {"left": cells[:, 0], "right": cells[:, -1], "top": cells[0], "bottom": cells[-1]}
@@ -186,8 +192,8 @@ def _about_board(choice: Choice, board: Board) -> list[str]:
     flags = cv2.CALIB_RATIONAL_MODEL if fit.model.rational else 0
     points = [view.points for view in full[:SHAPE_VIEWS]]
     corners = [view.corners_px for view in full[:SHAPE_VIEWS]]
-    plain = cv2.calibrateCamera(points, corners, fit.size_wh, None, None, flags=flags)[0]  # type: ignore[call-overload]
-    freed = cv2.calibrateCameraRO(  # type: ignore[call-overload]
+    plain = cv2.calibrateCamera(points, corners, fit.size_wh, None, None, flags=flags)[0]
+    freed = cv2.calibrateCameraRO(
         points, corners, fit.size_wh, board.columns - 1, None, None, flags=flags
     )[0]
     freedom = len(points) * (2 * whole - 6) - len(fit.values)

@@ -14,9 +14,13 @@ import numpy as np
 from perception.calibration.boards.board import Board
 from perception.core.types import Float32, Float64, Int64, UInt8
 
-WINDOW = 0.4  # half the side of the window in which a corner is measured, of the least side of a square
+WINDOW = (
+    0.4  # half the side of the window in which a corner is measured, of the least side of a square
+)
 MAX_WINDOW_PX = 8  # larger ones brought nothing on sharp pictures
-CUT_OFF = 0.25  # of a square: a corner this close to the picture's edge has not all of its surroundings
+CUT_OFF = (
+    0.25  # of a square: a corner this close to the picture's edge has not all of its surroundings
+)
 MAX_EDGE = 0.35  # of a square: where edges are wider than this the picture is blurred
 MIN_CORNERS = 8  # of a ChArUco board, which may be seen in part
 STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-4)
@@ -97,7 +101,7 @@ def find_view(image: UInt8, name: str, board: Board, *, explain: bool = True) ->
     sharp = cv2.estimateChessboardSharpness(
         grey, (board.columns, board.rows), rough.reshape(-1, 1, 2)
     )
-    edge_px = float(sharp[0][0])
+    edge_px = float(np.ravel(sharp[0])[0])
     if edge_px > max(MAX_EDGE * side_px, 2.0):
         return Skipped(
             name,

@@ -157,9 +157,10 @@ def fit_camera(
     points = [view.points.astype(np.float64).reshape(-1, 1, 3) for view in views]
     corners = [view.corners_px.astype(np.float64).reshape(-1, 1, 2) for view in views]
     try:
-        values, turns, shifts = (_fit_fisheye if model.lens == "fisheye" else _fit_pinhole)(
-            points, corners, size_wh, model, start
-        )
+        if model.lens == "fisheye":
+            values, turns, shifts = _fit_fisheye(points, corners, size_wh, start)
+        else:
+            values, turns, shifts = _fit_pinhole(points, corners, size_wh, model, start)
     except cv2.error as error:
         raise InputError(
             f"no {model.kind} camera fits the {len(views)} views: {' '.join(str(error.err).split())}; expected boards in different tilts, "
@@ -205,11 +206,12 @@ def _fit_pinhole(
     points: list[Any], corners: list[Any], size_wh: tuple[int, int], model: Model, start: Fit | None
 ) -> tuple[Float64, Any, Any]:
     flags = cv2.CALIB_RATIONAL_MODEL if model.rational else 0
-    matrix, coefficients = None, None
+    matrix: Any = None
+    coefficients: Any = None
     if start is not None:
         flags |= cv2.CALIB_USE_INTRINSIC_GUESS
         matrix, coefficients = start.matrix, start.distortion.copy()
-    _, matrix, coefficients, turns, shifts = cv2.calibrateCamera(  # type: ignore[call-overload]
+    _, matrix, coefficients, turns, shifts = cv2.calibrateCamera(
         [p.astype(np.float32) for p in points],
         [c.astype(np.float32) for c in corners],
         size_wh,
@@ -222,10 +224,11 @@ def _fit_pinhole(
 
 
 def _fit_fisheye(
-    points: list[Any], corners: list[Any], size_wh: tuple[int, int], model: Model, start: Fit | None
+    points: list[Any], corners: list[Any], size_wh: tuple[int, int], start: Fit | None
 ) -> tuple[Float64, Any, Any]:
     flags = _FISHEYE_FLAGS.CALIB_RECOMPUTE_EXTRINSIC | _FISHEYE_FLAGS.CALIB_FIX_SKEW
-    matrix, coefficients = np.eye(3), np.zeros(4)
+    matrix: Any = np.eye(3)
+    coefficients: Any = np.zeros(4)
     if start is not None:
         flags |= cv2.CALIB_USE_INTRINSIC_GUESS
         matrix, coefficients = start.matrix, start.distortion.copy()

@@ -17,7 +17,9 @@ from perception.sources import open_source, source_kind
 from perception.sources.base import Source
 from perception.sources.images import SUFFIXES, read_picture
 
-SIZE_TOLERANCE_PX = 2  # pictures that miss the others' size by this much are left out, by more: all are refused
+SIZE_TOLERANCE_PX = (
+    2  # pictures that miss the others' size by this much are left out, by more: all are refused
+)
 LOOKS_HZ = 4.0  # how often a recording is searched
 STILL = 0.005  # of the picture's width: how far corners may have moved since the frame before
 NEW = 0.04  # of the picture's diagonal: how far, on average, a view's corners are from those of each other one
@@ -116,9 +118,7 @@ def from_pictures(paths: Sequence[Path], board: Board) -> Gathered:
     kept, blurred = _without_blurred(views)
     picture = best if best is not None else read_picture(next(iter(sizes)))
     kept, mirrored = _without_mirrored(kept)
-    return Gathered(
-        tuple(kept), (*skipped, *blurred, *mirrored), size_wh, picture, len(paths)
-    )
+    return Gathered(tuple(kept), (*skipped, *blurred, *mirrored), size_wh, picture, len(paths))
 
 
 def from_source(spec: str, board: Board, most: int) -> Gathered:
@@ -222,9 +222,7 @@ def _apart(one: View, other: View) -> float:
     _, mine, yours = np.intersect1d(one.ids, other.ids, return_indices=True)
     if not len(mine):
         return float("inf")
-    return float(
-        np.linalg.norm(one.corners_px[mine] - other.corners_px[yours], axis=1).mean()
-    )
+    return float(np.linalg.norm(one.corners_px[mine] - other.corners_px[yours], axis=1).mean())
 
 
 def _common_size(sizes: dict[Path, tuple[int, int]]) -> tuple[int, int]:
@@ -250,9 +248,7 @@ def _without_blurred(views: Sequence[View]) -> tuple[list[View], list[Skipped]]:
     limit = max(BLUR * median, BLUR_PX)
     blurred = [v for v in views if v.edge_px is not None and v.edge_px > limit]
     told = [
-        Skipped(
-            v.name, f"blurred: edges are {v.edge_px:.1f} px wide, of the others {median:.1f}"
-        )
+        Skipped(v.name, f"blurred: edges are {v.edge_px:.1f} px wide, of the others {median:.1f}")
         for v in blurred
     ]
     return [v for v in views if v not in blurred], told

@@ -50,7 +50,7 @@ def charts_png(result: Calibrated) -> bytes:
     """The four charts."""
     figure = Figure(figsize=CHART_INCHES, facecolor=BACK, layout="constrained")
     FigureCanvasAgg(figure)
-    _charts(np.asarray(figure.subplots(2, 2)).ravel(), result)
+    _charts(list(figure.subplots(2, 2).ravel()), result)
     return _png(figure)
 
 
@@ -65,14 +65,12 @@ def page_png(result: Calibrated, title: str, rows: Sequence[Sequence[str]]) -> b
     figure = Figure(figsize=PAGE_INCHES, facecolor=BACK, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, color=TEXT, fontsize=13)
-    places = figure.add_gridspec(4, 3, height_ratios=(1.35, 1, 1, 0.2))
+    places = figure.add_gridspec(4, 2, height_ratios=(1.25, 1, 1, 0.25))
     pair = figure.add_subplot(places[0, :])
     pair.imshow(before_and_after(result.gathered.picture, result.fit)[..., ::-1])
     pair.set_title("as taken, and undistorted", color=DIM, fontsize=10)
     pair.axis("off")
-    four = ((1, slice(0, 2)), (1, 2), (2, slice(0, 2)), (2, 2))
-    order = [figure.add_subplot(places[place]) for place in four]
-    _charts([order[0], order[1], order[3], order[2]], result)
+    _charts([figure.add_subplot(places[1 + i // 2, i % 2]) for i in range(4)], result)
     below = figure.add_subplot(places[3, :])
     below.axis("off")
     turned = list(zip(*rows, strict=True))

@@ -94,13 +94,13 @@ def left_out_rows(result: Calibrated) -> list[Row]:
         rows.append((out, f"{rms:.3f}", *_numbers(names, values)))
     if len(left.values):
         spread = np.ptp(left.values, axis=0)
-        rows.append(("largest - least", f"{np.ptp(left.rms_px):.3f}", *_numbers(names, spread)))
+        rows.append(("spread", f"{np.ptp(left.rms_px):.3f}", *_numbers(names, spread)))
     return rows
 
 
 def left_out_head(result: Calibrated) -> Row:
     """Of `left_out_rows`."""
-    return ("without", "rms px", *result.fit.model.names)
+    return ("without", "rms", *(name.removesuffix("_px") for name in result.fit.model.names))
 
 
 def stereo_rows(stereo: Stereo) -> list[Row]:
@@ -179,12 +179,11 @@ def stereo_summary(stereo: Stereo) -> dict[str, Any]:
 
 def _page(result: Calibrated, title: str, stereo: Sequence[Row]) -> str:
     fit = result.fit
-    done, jpeg = cv2.imencode(
+    _, jpeg = cv2.imencode(
         ".jpg",
         before_and_after(result.gathered.picture, fit),
         [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
     )
-    assert done
     out = [(s.name, s.reason) for s in (*result.gathered.skipped, *result.choice.rejected)]
     if result.choice.corners:
         out.append((f"{result.choice.corners} corners", "far off, in views that are kept"))
@@ -240,8 +239,12 @@ def _number(name: str, value: float) -> str:
     return f"{value:.2f}" if name.endswith("_px") else f"{value:.5f}"
 
 
+def _short(name: str, value: float) -> str:
+    return f"{value:.1f}" if name.endswith("_px") else f"{value:.4f}"
+
+
 def _numbers(names: Sequence[str], values: "np.ndarray[Any, Any]") -> list[str]:
-    return [_number(name, float(value)) for name, value in zip(names, values, strict=True)]
+    return [_short(name, float(value)) for name, value in zip(names, values, strict=True)]
 
 
 def _json(value: float) -> float | None:

@@ -18,7 +18,9 @@ from perception.core.errors import ConfigError, InputError
 from perception.core.types import Float64
 
 MOST_FITS = 30  # of the jackknife
-AGREE_SIGMAS = 4.0  # how far apart two estimates of one length may be, in their joint standard deviation
+AGREE_SIGMAS = (
+    4.0  # how far apart two estimates of one length may be, in their joint standard deviation
+)
 AGREE_SHARE = 0.005  # and by how much of it, where their standard deviations promise too much
 EPIPOLAR_PX = 1.0  # rms; more means another pairing, cameras that moved, or shutters that do not open together
 
@@ -80,9 +82,7 @@ class Stereo:
         """The right camera with its place beside the left one, which stands at the origin and looks straight ahead."""
         yaw, pitch, roll = self.angles_deg
         x, _, z = map(float, self.position_m)
-        return replace(
-            right, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll, lateral_m=x, forward_m=z
-        )
+        return replace(right, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll, lateral_m=x, forward_m=z)
 
 
 def check_stereo(board: Board, lens: str) -> None:
@@ -90,7 +90,9 @@ def check_stereo(board: Board, lens: str) -> None:
     if board.square_mm is None:
         raise ConfigError("--right: expected --square-mm: without it the baseline has no length")
     if lens == "fisheye":
-        raise ConfigError("--right: expected pinhole cameras, got --lens fisheye; calibrate each by itself")
+        raise ConfigError(
+            "--right: expected pinhole cameras, got --lens fisheye; calibrate each by itself"
+        )
     if board.marker_mm is None and (board.columns + board.rows) % 2 == 0:
         raise ConfigError(
             f"--right: a board of {board.name} corners looks the same upside down, so two cameras may count its corners from different ends; "
@@ -131,7 +133,11 @@ def fit_stereo(left: Choice, right: Choice, names: dict[str, str], board: Board)
         rest = [pair for i, pair in enumerate(pairs) if i not in group]
         baselines.append(float(np.linalg.norm(_solve(rest, left.fit, right.fit)[2])))
     n = len(baselines)
-    sigma = float(np.sqrt((n - 1) / n) * np.linalg.norm(np.array(baselines) - np.mean(baselines))) if n else float("nan")
+    sigma = (
+        float(np.sqrt((n - 1) / n) * np.linalg.norm(np.array(baselines) - np.mean(baselines)))
+        if n
+        else float("nan")
+    )
     rays = [(_rays(pair.left, left.fit), _rays(pair.right, right.fit)) for pair in pairs]
     return Stereo(
         pairs,
@@ -145,16 +151,18 @@ def fit_stereo(left: Choice, right: Choice, names: dict[str, str], board: Board)
     )
 
 
-def disagreements(stereo: Stereo, left: Fit, right: Fit, focal_sigmas: tuple[float, float], board: Board) -> list[str]:
+def disagreements(
+    stereo: Stereo, left: Fit, right: Fit, focal_sigmas: tuple[float, float], board: Board
+) -> list[str]:
     """Where the cameras contradict each other, a line each; none where they agree.
 
     Args:
         stereo: the pair.
-        left, right: each camera's fit.
+        left: the first camera's fit.
+        right: the second one's.
         focal_sigmas: standard deviations of their focal lengths, px.
         board: whose squares are measured.
     """
-    assert board.square_mm is not None
     lines = []
     if stereo.epipolar_rms_px > EPIPOLAR_PX:
         lines.append(
@@ -167,18 +175,22 @@ def disagreements(stereo: Stereo, left: Fit, right: Fit, focal_sigmas: tuple[flo
         lines.append(
             f"single pairs give a baseline of {1000 * own:.1f} mm, all together {1000 * stereo.baseline_m:.1f} mm"
         )
-    side = float(stereo.squares_mm.mean())
-    if abs(side - board.square_mm) > 2 * AGREE_SHARE * board.square_mm:
+    side, expected = float(stereo.squares_mm.mean()), 1000 * board.square
+    if abs(side - expected) > 2 * AGREE_SHARE * expected:
         lines.append(
-            f"squares measured by both cameras have {side:.2f} mm, expected {board.square_mm:.2f} mm"
+            f"squares measured by both cameras have {side:.2f} mm, expected {expected:.2f} mm"
         )
     apart = abs(float(left.values[0] - right.values[0]))
-    if left.size_wh == right.size_wh and apart > max(AGREE_SIGMAS * float(np.hypot(*focal_sigmas)), 0.02 * left.values[0]):
+    if left.size_wh == right.size_wh and apart > max(
+        AGREE_SIGMAS * float(np.hypot(*focal_sigmas)), 0.02 * left.values[0]
+    ):
         lines.append(
             f"focal lengths differ by {apart:.1f} px: are the two cameras of one kind, at one zoom?"
         )
     if stereo.position_m[0] < 0:
-        lines.append("the second camera is left of the first: exchange the inputs if it should not be")
+        lines.append(
+            "the second camera is left of the first: exchange the inputs if it should not be"
+        )
     return lines
 
 
@@ -269,5 +281,9 @@ def _sides(
         place = dict(zip(pair.left.ids.tolist(), (four[:3] / four[3]).T, strict=True))
         for i, there in place.items():
             right_of = i + 1 if (i + 1) % board.columns else -1
-            sides += [np.linalg.norm(place[j] - there) for j in (right_of, i + board.columns) if j in place]
+            sides += [
+                np.linalg.norm(place[j] - there)
+                for j in (right_of, i + board.columns)
+                if j in place
+            ]
     return np.array(sides)

@@ -193,7 +193,7 @@ def _about_board(choice: Choice, board: Board) -> list[str]:
     points = [view.points for view in full[:SHAPE_VIEWS]]
     corners = [view.corners_px for view in full[:SHAPE_VIEWS]]
     plain = cv2.calibrateCamera(points, corners, fit.size_wh, None, None, flags=flags)[0]
-    freed = cv2.calibrateCameraRO(
+    freed = cv2.calibrateCameraRO(  # type: ignore[call-overload]
         points, corners, fit.size_wh, board.columns - 1, None, None, flags=flags
     )[0]
     freedom = len(points) * (2 * whole - 6) - len(fit.values)

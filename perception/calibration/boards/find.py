@@ -22,6 +22,8 @@ CUT_OFF = (
     0.25  # of a square: a corner this close to the picture's edge has not all of its surroundings
 )
 MAX_EDGE = 0.35  # of a square: where edges are wider than this the picture is blurred
+UNMEASURED = 999.0  # what OpenCV says of edges that are too short to measure is larger
+MIN_PART = 3  # corners a side of what counts as a part of a board
 MIN_CORNERS = 8  # of a ChArUco board, which may be seen in part
 STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-4)
 
@@ -85,9 +87,13 @@ def find_view(image: UInt8, name: str, board: Board, *, explain: bool = True) ->
     grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
     if board.marker_mm is not None:
         return _find_charuco(grey, name, board, explain=explain)
-    found, corners = cv2.findChessboardCornersSB(grey, (board.columns, board.rows))
-    if not found:
+    size = (board.columns, board.rows)
+    # larger ones too: without, a part of a larger board may pass for a whole one
+    found, corners, grid = cv2.findChessboardCornersSBWithMeta(grey, size, cv2.CALIB_CB_LARGER)
+    if not found or grid is None:
         return _explain(grey, name, board) if explain else Skipped(name, _missing(board))
+    if grid.shape[:2] != (board.rows, board.columns):
+        return _other(name, board, grid.shape)
     rough = np.asarray(corners, np.float32).reshape(-1, 2)
     side_px = least_side(rough, board)
     height, width = grey.shape
@@ -98,11 +104,10 @@ def find_view(image: UInt8, name: str, board: Board, *, explain: bool = True) ->
             f"board cut off: a corner lies {to_edge:.0f} px from the picture's edge, squares are {side_px:.0f} px",
             (board.columns, board.rows),
         )
-    sharp = cv2.estimateChessboardSharpness(
-        grey, (board.columns, board.rows), rough.reshape(-1, 1, 2)
-    )
-    edge_px = float(np.ravel(sharp[0])[0])
-    if edge_px > max(MAX_EDGE * side_px, 2.0):
+    sharp = cv2.estimateChessboardSharpness(grey, size, rough.reshape(-1, 1, 2))
+    measured = float(np.ravel(sharp[0])[0])
+    edge_px = measured if measured < UNMEASURED else None
+    if edge_px is not None and edge_px > max(MAX_EDGE * side_px, 2.0):
         return Skipped(
             name,
             f"blurred: edges are {edge_px:.1f} px wide, expected at most {MAX_EDGE * side_px:.1f}, a third of a square",
@@ -145,22 +150,24 @@ def _explain(grey: UInt8, name: str, board: Board) -> Skipped:
     )
     if not found or grid is None:
         return Skipped(name, f"{_missing(board)}; nor a part of one")
-    columns, rows = sorted(grid.shape[:2], reverse=True)
+    return _other(name, board, grid.shape)
+
+
+def _other(name: str, board: Board, shape: tuple[int, ...]) -> Skipped:
+    """A board of another size than was asked for, or none that is whole."""
+    columns, rows = sorted(shape[:2], reverse=True)
     if board.columns < board.rows:
         columns, rows = rows, columns
     want = (board.columns, board.rows)
     if columns > want[0] or rows > want[1]:
         why = "another board"
     elif (columns, rows) == want:
-        why = "covered, or too faint"
+        why = "not all of them clearly: cut off, covered, or too faint"
     else:
         why = "cut off, covered, or another board"
     return Skipped(
         name, f"{_missing(board)}: {columns}x{rows} corners are seen: {why}", (columns, rows)
     )
-
-
-MIN_PART = 3  # corners a side of what counts as a part of a board
 
 
 def _missing(board: Board) -> str:
@@ -174,10 +181,10 @@ def _find_charuco(grey: UInt8, name: str, board: Board, *, explain: bool) -> Vie
     if count < MIN_CORNERS:
         seen = 0 if markers is None else len(markers)
         reason = f"{_missing(board)}: {count} corners and {seen} markers, expected at least {MIN_CORNERS} corners"
-        if explain and not seen:
-            mirrored = detector.detectBoard(np.ascontiguousarray(grey[:, ::-1]))[3]
-            if mirrored is not None and len(mirrored):
-                reason = f"mirrored: {len(mirrored)} markers are read in its mirror image only; switch the mirror image off"
+        if explain:
+            mirrored = detector.detectBoard(np.ascontiguousarray(grey[:, ::-1]))[1]
+            if mirrored is not None and len(mirrored) >= MIN_CORNERS:
+                reason = f"mirrored: {len(mirrored)} corners are found in its mirror image; switch the mirror image off"
         return Skipped(name, reason)
     order = np.argsort(np.asarray(ids).ravel())
     which = np.asarray(ids, np.int64).ravel()[order]

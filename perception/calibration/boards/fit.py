@@ -228,13 +228,19 @@ def _fit_fisheye(
 ) -> tuple[Float64, Any, Any]:
     flags = _FISHEYE_FLAGS.CALIB_RECOMPUTE_EXTRINSIC | _FISHEYE_FLAGS.CALIB_FIX_SKEW
     matrix: Any = np.eye(3)
-    coefficients: Any = np.zeros(4)
+    coefficients: Any = np.zeros((4, 1))
     if start is not None:
         flags |= cv2.CALIB_USE_INTRINSIC_GUESS
-        matrix, coefficients = start.matrix, start.distortion.copy()
+        matrix, coefficients = start.matrix, start.distortion.reshape(4, 1).copy()
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 200, 1e-9)
     _, matrix, coefficients, turns, shifts = cv2.fisheye.calibrate(
-        points, corners, size_wh, matrix, coefficients, flags=flags, criteria=stop
+        [p.reshape(1, -1, 3) for p in points],  # OpenCV 5 takes rows only
+        [c.reshape(1, -1, 2) for c in corners],
+        size_wh,
+        matrix,
+        coefficients,
+        flags=flags,
+        criteria=stop,
     )
     return np.array([*_focal(matrix), *np.ravel(coefficients)], np.float64), turns, shifts
 

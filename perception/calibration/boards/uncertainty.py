@@ -130,4 +130,4 @@ def _too_few(gathered: Gathered, board: Board) -> str:
     if gathered.skipped:
         first = gathered.skipped[0]
         return f"{found}; {first.name}: {first.reason}"
-    return f"{found}, with the board still and elsewhere in each; show it in more places"
+    return f"{found}; take more, in other places and tilts"

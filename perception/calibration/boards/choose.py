@@ -27,7 +27,8 @@ ENOUGH_COVERED = 0.6
 ENOUGH_VIEWS = 10
 TILTED_DEG, ENOUGH_TILTED = 20.0, 3
 LOOSE_FOCAL, LOOSE_CENTRE = 0.01, 0.01  # of the focal length; of the width
-SHAPE_VIEWS = 15  # that tell whether the board is flat: the fit takes seconds
+SHAPE_VIEWS = (6, 12)  # that tell whether the board is flat, at least and at most
+SHAPE_ROUNDS = 10  # of that fit, which is slow where the views determine little
 BENT = 0.75  # times the rms: where freeing the board's shape brings it below, the board is not what it should be
 
 
@@ -77,21 +78,27 @@ def choose(
 
 
 def _worst_view(views: Sequence[View], fit: Fit) -> tuple[int | None, str]:
-    rms = fit.view_rms_px
-    median = float(np.median(rms))
-    deviation = NORMAL * float(np.median(np.abs(rms - median)))
+    """The view that fits worst without its bad corners, or has the most of them, where that is too much; and why."""
+    bad = _bad_corners(fit)
+    good = [
+        float(np.sqrt((r[~b] ** 2).sum() / max((~b).sum(), 1)))
+        for r, b in zip(fit.residuals, bad, strict=True)
+    ]
+    median = float(np.median(good))
+    deviation = NORMAL * float(np.median(np.abs(np.array(good) - median)))
     limit = max(median + VIEW_SPREAD * deviation, VIEW_FACTOR * median)
-    worst = int(rms.argmax())
-    if rms[worst] > limit:
-        reason = f"does not fit the others: rms {rms[worst]:.2f} px, limit {limit:.2f}, median {median:.2f}"
-        if _fits_mirrored(views[worst], fit, limit):
-            reason += "; mirrored it would fit: was the picture flipped?"
-        return worst, reason
-    lost = [float(bad.mean()) for bad in _bad_corners(fit)]
-    worst = int(np.argmax(lost))
-    if lost[worst] > WORST_SHARE:
-        return worst, f"does not fit the others: {100 * lost[worst]:.0f} % of its corners are off"
-    return None, ""
+    lost = np.array([float(b.mean()) for b in bad])
+    rms = fit.view_rms_px
+    excess = np.where((lost > WORST_SHARE) | (np.array(good) > limit), rms, 0.0)
+    worst = int(excess.argmax())
+    if not excess[worst]:
+        return None, ""
+    reason = (
+        f"does not fit the others: rms {rms[worst]:.2f} px, limit {limit:.2f}, median {median:.2f}"
+    )
+    if _fits_mirrored(views[worst], fit, limit):
+        reason += "; mirrored it would fit: was the picture flipped?"
+    return worst, reason
 
 
 def _bad_corners(fit: Fit) -> list[Bool]:
@@ -187,14 +194,21 @@ def _about_board(choice: Choice, board: Board) -> list[str]:
     """Where the corners fit much better once the board need not be flat and even: it is bent, or not printed as said."""
     fit, whole = choice.fit, board.columns * board.rows
     full = [view for view in choice.views if len(view.ids) == whole]
-    if fit.model.lens == "fisheye" or len(full) < MIN_VIEWS:
+    if fit.model.lens == "fisheye" or len(full) < SHAPE_VIEWS[0]:
         return []
     flags = cv2.CALIB_RATIONAL_MODEL if fit.model.rational else 0
-    points = [view.points for view in full[:SHAPE_VIEWS]]
-    corners = [view.corners_px for view in full[:SHAPE_VIEWS]]
+    points = [view.points for view in full[: SHAPE_VIEWS[1]]]
+    corners = [view.corners_px for view in full[: SHAPE_VIEWS[1]]]
     plain = cv2.calibrateCamera(points, corners, fit.size_wh, None, None, flags=flags)[0]
     freed = cv2.calibrateCameraRO(  # type: ignore[call-overload]
-        points, corners, fit.size_wh, board.columns - 1, None, None, flags=flags
+        points,
+        corners,
+        fit.size_wh,
+        board.columns - 1,
+        None,
+        None,
+        flags=flags,
+        criteria=(cv2.TERM_CRITERIA_COUNT, SHAPE_ROUNDS, 0.0),
     )[0]
     freedom = len(points) * (2 * whole - 6) - len(fit.values)
     by_chance = max(1 - 3 * whole / freedom, 0.0) ** 0.5  # the shape fits some of the noise

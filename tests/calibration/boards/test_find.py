@@ -60,12 +60,6 @@ def cut_off(image):
     image[:, : int(first) + 15] = 110
 
 
-def cut_at_the_edge(image):
-    corners = found(image).corners_px
-    left = int(corners[:, 0].min()) - 6
-    image[:, : image.shape[1] - left] = image[:, left:].copy()
-
-
 def blur(image):
     image[:] = cv2.GaussianBlur(image, (0, 0), 4.5)
 
@@ -82,7 +76,6 @@ def mirror(image):
     ("spoil", "board", "reason"),
     [
         pytest.param(cut_off, scenes.BOARD, "corners are seen: cut off, covered, or another board", id="cut off"),
-        pytest.param(cut_at_the_edge, scenes.BOARD, "board cut off: a corner lies", id="cut off at the edge"),
         pytest.param(blur, scenes.BOARD, "blurred: edges are", id="blurred"),
         pytest.param(clear, scenes.BOARD, "no chessboard of 9x6 corners; nor a part of one", id="nothing"),
         pytest.param(mirror, scenes.CHARUCO, "mirrored: ", id="mirrored"),

@@ -194,4 +194,21 @@ def _find_charuco(grey: UInt8, name: str, board: Board, *, explain: bool) -> Vie
             name,
             f"only one line of the {board.kind} is seen: {count} corners, expected two rows and two columns",
         )
-    return View(name, which, points, np.asarray(corners, np.float32).reshape(-1, 2)[order])
+    rough = np.asarray(corners, np.float32).reshape(-1, 2)[order]
+    # once more, in a window that holds no marker: early versions of OpenCV 4 are half a pixel off
+    half = max(2, min(MAX_WINDOW_PX, int(_gap(board) * _least_step(rough, points, board))))
+    fine = cv2.cornerSubPix(grey, rough.reshape(-1, 1, 2).copy(), (half, half), (-1, -1), STOP)
+    return View(name, which, points, np.asarray(fine, np.float32).reshape(-1, 2))
+
+
+def _gap(board: Board) -> float:
+    """How far a marker is from the corners of its square, in sides of squares."""
+    return (1 - (board.marker_mm or 0.0) / (1000 * board.square)) / 2
+
+
+def _least_step(corners_px: Float32, points: Float32, board: Board) -> float:
+    """The least distance between neighbours among some corners of a board, px; 0 where none are neighbours."""
+    apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    seen = np.linalg.norm(corners_px[:, None] - corners_px[None], axis=-1)
+    steps = seen[np.isclose(apart, board.square, rtol=0.01)]
+    return float(steps.min()) if len(steps) else 0.0

@@ -204,7 +204,7 @@ def _page(result: Calibrated, title: str, stereo: Sequence[Row]) -> str:
         _panel("errors and coverage", _image("png", charts_png(result))),
         "<div class=columns>",
         _panel("values, px where they are lengths", _html(VALUE_HEAD, value_rows(result)) + f"<p>{ASSUMED}</p>"),
-        _panel("two cameras", _html(("", ""), stereo)) if stereo else "",
+        _panel("two cameras", f"<div class=why>{_html(('', ''), stereo)}</div>") if stereo else "",
         _panel("views kept", _html(VIEW_HEAD, view_rows(result))),
         _panel("left out", f"<div class=why>{_html(('picture', 'why'), out)}</div>") if out else "",
         "</div>",

@@ -36,8 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(bench_app, name="bench")
-app.add_typer(render_app, name="render")
 app.add_typer(calibrate_app, name="calibrate")
+app.add_typer(render_app, name="render")
 app.command()(archive)
 app.command()(quantize)
 app.command(cls=ManyValues)(build)

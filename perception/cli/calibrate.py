@@ -1,21 +1,173 @@
-"""The commands of ``perception calibrate``."""
+"""The commands of ``perception calibrate``; what is no command's name belongs to the boards."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from perception.cli.options import SetOption, close
+from perception.core.errors import ConfigError, OutputError
 
-calibrate_app = typer.Typer(help="Cameras: read and write their files.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from perception.calibration.boards.fit import Lens
+
+DEFAULT = "boards"
+HELP = ("--help",)
 
 
-@calibrate_app.callback()
-def calibrate_common() -> None:
-    """Cameras: read and write their files."""
+class FallingGroup(TyperGroup):
+    """A group whose first word may be left out: then the command is `DEFAULT`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 (of typer's own click)
+        """Put the default command's name before words that begin with no command's."""
+        if args and args[0] not in self.commands and args[0] not in HELP:
+            args = [DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 (of typer's own click)
+        """The commands, then the options of the default one."""
+        super().format_help(ctx, formatter)
+        default = self.commands[DEFAULT]
+        inner = default.context_class(default, info_name=f"[{DEFAULT}]", parent=ctx)
+        default.format_help(inner, formatter)
 
 
-@calibrate_app.command()
+calibrate_app = typer.Typer(
+    cls=FallingGroup,
+    help="Calibrate a camera: from pictures of a board (without a command's name).",
+    no_args_is_help=True,
+)
+
+BoardOption = Annotated[
+    str,
+    typer.Option(
+        "--board",
+        help="COLUMNSxROWS of inner corners: 9x6 for 10x7 squares, of a ChArUco board too",
+    ),
+]
+CharucoOption = Annotated[bool, typer.Option("--charuco", help="a ChArUco board, with markers")]
+MarkerOption = Annotated[
+    float | None, typer.Option("--marker-mm", help="of a ChArUco board: side of a marker")
+]
+DictionaryOption = Annotated[
+    str, typer.Option("--dictionary", help="of a ChArUco board, as OpenCV names it: 5x5_100, ...")
+]
+
+
+@calibrate_app.command(DEFAULT)
+def calibrate_boards(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="a folder, pattern or list of pictures; or one video, camera:N, or address"
+        ),
+    ],
+    board: BoardOption,
+    square_mm: Annotated[
+        float | None,
+        typer.Option(help="side of a square, measured on the print; not needed for the lens alone"),
+    ] = None,
+    right: Annotated[
+        list[str] | None,
+        typer.Option(help="pictures of a second camera, paired by name; quote patterns"),
+    ] = None,
+    charuco: CharucoOption = False,
+    marker_mm: MarkerOption = None,
+    dictionary: DictionaryOption = "4x4_50",
+    lens: Annotated[
+        str, typer.Option(help="pinhole, with 5 coefficients; or fisheye, with 4")
+    ] = "pinhole",
+    rational: Annotated[
+        bool, typer.Option("--rational", help="a pinhole with 8 coefficients, for wide lenses")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="the camera file to write")] = Path(
+        "runs/calibration/camera.toml"
+    ),
+    right_out: Annotated[
+        Path | None, typer.Option(help="that of the second camera; default: out with _right")
+    ] = None,
+    report: Annotated[
+        Path, typer.Option(help="folder for the report, NAME.html and NAME.png")
+    ] = Path("runs/calibration"),
+    leave_out: Annotated[
+        bool, typer.Option("--leave-out", help="also print the values without each view")
+    ] = False,
+    keep_all: Annotated[
+        bool, typer.Option("--keep-all", help="reject no view and no corner that was found")
+    ] = False,
+    views: Annotated[int, typer.Option(min=3, help="at most, taken from a video or a camera")] = 40,
+    source: Annotated[
+        str, typer.Option(help="for the camera file: where the pictures come from, licence")
+    ] = "",
+) -> None:
+    """A camera from pictures of a chessboard or ChArUco board: file, report, and how far to trust it."""
+    from rich.console import Console
+
+    from perception.calibration.boards.board import parse_board
+    from perception.calibration.boards.calibrate import Job, calibrate
+    from perception.calibration.boards.fit import Model
+
+    done = calibrate(
+        Job(
+            inputs=tuple(inputs),
+            right=tuple(right or ()),
+            board=parse_board(
+                board, square_mm, charuco=charuco, marker_mm=marker_mm, dictionary=dictionary
+            ),
+            model=Model(_lens(lens), rational),
+            out=out,
+            right_out=right_out or out.with_stem(f"{out.stem}_right"),
+            report=report,
+            keep_all=keep_all,
+            most=views,
+            source=source,
+        )
+    )
+    console = Console(stderr=True)
+    for made in done.tables(leave_out=leave_out):
+        console.print(made)
+    close({"calibrate": DEFAULT, **done.summary})
+
+
+@calibrate_app.command("print")
+def print_board(
+    board: BoardOption,
+    square_mm: Annotated[float, typer.Option(help="side of a square")],
+    out: Annotated[Path, typer.Option(help="path of the PNG")] = Path("runs/board.png"),
+    charuco: CharucoOption = False,
+    marker_mm: MarkerOption = None,
+    dictionary: DictionaryOption = "4x4_50",
+    dpi: Annotated[float, typer.Option(help="pixels an inch, written into the file")] = 300.0,
+) -> None:
+    """Make a picture of a board to print at 100 % and glue to something flat."""
+    from perception.calibration.boards.board import draw_board, parse_board, png_to_print
+    from perception.core.files import write_atomically
+
+    if out.suffix.lower() != ".png":
+        raise OutputError(f"{out}: expected a name that ends in .png")
+    wanted = parse_board(
+        board, square_mm, charuco=charuco, marker_mm=marker_mm, dictionary=dictionary
+    )
+    picture = draw_board(wanted, dpi)
+    write_atomically(out, png_to_print(picture, dpi))
+    summary: dict[str, Any] = {"calibrate": "print", "picture": str(out), "board": wanted.name}
+    side_mm = [round(n / dpi * 25.4, 1) for n in picture.shape[::-1]]
+    close({**summary, "kind": wanted.kind, "paper_mm": side_mm})
+
+
+def _lens(word: str) -> "Lens":
+    from typing import get_args
+
+    from perception.calibration.boards.fit import Lens
+
+    for lens in get_args(Lens):
+        if word == lens:
+            return lens  # type: ignore[no-any-return]
+    raise ConfigError(f"--lens {word!r}: expected pinhole or fisheye")
+
+
+@calibrate_app.command("convert")
 def convert(
     source: Annotated[
         Path, typer.Argument(metavar="FROM", help="a camera file, or a folder of nuScenes tables")

@@ -32,16 +32,17 @@ class ImageFolderSource(Source):
         if not self._paths:
             raise InputError(f"{folder}: no pictures there; expected files named *.png or *.jpg")
         self.length = len(self._paths)
-        height, width = _read(self._paths[0]).shape[:2]
+        height, width = read_picture(self._paths[0]).shape[:2]
         self.size_wh = (width, height)
 
     def _pictures(self) -> Iterator[Picture]:
         for path in self._paths:
             captured_ns = time.monotonic_ns()
-            yield Picture(_read(path), captured_ns, None)
+            yield Picture(read_picture(path), captured_ns, None)
 
 
-def _read(path: Path) -> UInt8:
+def read_picture(path: Path) -> UInt8:
+    """A PNG or JPEG file as ``uint8[H, W, 3]``, BGR; raise `InputError` where it cannot be read."""
     try:
         # Not cv2.imread: that cannot tell a missing file from a damaged one, and prints instead.
         data = np.frombuffer(path.read_bytes(), np.uint8)

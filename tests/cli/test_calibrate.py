@@ -1,69 +1,107 @@
-"""``perception calibrate convert`` and ``run --camera`` as a user types them."""
+"""The commands of ``perception calibrate``: the boards without a name, the others by name, one line for each error."""
 
 import json
+import re
+from dataclasses import replace
 
+import cv2
 import pytest
 from typer.testing import CliRunner
 
 from perception.cli.app import app
-from perception.core.camera import CAMERAS_DIR, find_camera, load_camera
+from perception.core.camera import load_camera
 from perception.core.errors import ConfigError, ExitCode, InputError, PerceptionError
+from tests.calibration.boards import scenes
 
-SHIPPED = str(CAMERAS_DIR / "kitti_2011_09_26.toml")
-
-
-def call(*words):
-    """The closing JSON object of a command; its error where it ends with one."""
-    done = CliRunner().invoke(app, list(words))
-    if isinstance(done.exception, PerceptionError):
-        raise done.exception
-    assert done.exit_code == ExitCode.DONE, done.output
-    return json.loads(done.stdout.splitlines()[-1])
+CAMERA = replace(scenes.PINHOLE, width_px=480, height_px=300, fx_px=390, fy_px=390, cx_px=240, cy_px=150)  # fmt: skip
 
 
-def test_a_shipped_camera_goes_through_ros_and_back_and_gets_its_mounting_again(tmp_path):
-    there, back = str(tmp_path / "a.yaml"), tmp_path / "b.toml"
-    left_out = call("calibrate", "convert", SHIPPED, there)["left_out"]
-    assert left_out == ["date", "height_m", "height_sigma_m", "pitch_sigma_deg", "source"]
-    summary = call("calibrate", "convert", there, str(back), "--set", "height_m=1.5", "--set", "date=2026-01-02")  # fmt: skip
-    camera = load_camera(back)
-    assert summary["camera"]["height_m"] == camera.height_m == 1.5
-    assert camera.date == "2026-01-02"
-    assert camera.fx_px == find_camera("kitti_2011_09_26").fx_px
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("boards")
+    for i, pose in enumerate(scenes.poses(6, CAMERA, seed=3)):
+        cv2.imwrite(str(made / f"board{i}.png"), scenes.render(CAMERA, pose, seed=i))
+    return made
 
 
-def test_formats_are_named_where_file_names_do_not_tell(tmp_path):
-    path = str(tmp_path / "camera.cfg")
-    call("calibrate", "convert", SHIPPED, path, "--to", "opencv")
-    made = call("calibrate", "convert", path, str(tmp_path / "a.toml"), "--from", "opencv")
-    assert made["camera"]["cy_px"] == 172.854
+def call(*arguments):
+    return CliRunner().invoke(app, ["calibrate", *map(str, arguments)], standalone_mode=False)
+
+
+def told(*arguments):
+    """The closing object; the error where there was one."""
+    result = call(*arguments)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_a_folder_of_boards_becomes_a_camera_file_and_a_report(folder, tmp_path):
+    out = tmp_path / "front.toml"
+    summary = told(folder, "--board", "9x6", "--square-mm", 40, "--out", out, "--report", tmp_path, "--source", "a test")  # fmt: skip
+    assert {"calibrate", "model", "size", "rms_px", "pictures", "views", "skipped", "rejected", "rejected_corners", "coverage", "values", "warnings", "camera", "report"} == set(summary)  # fmt: skip
+    assert len(summary["views"]) == 6
+    camera = load_camera(out)
+    assert camera.size_wh == (480, 300)
+    assert abs(camera.fx_px - 390) < max(2, 4 * camera.focal_sigma_px)
+    assert camera.source.startswith(
+        "a test; perception calibrate: chessboard of 9x6 corners, 6 of 6"
+    )
+    assert camera.height_m is None
+    page = (tmp_path / "front.html").read_text()
+    assert page.count("data:image/") == 2
+    assert set(re.findall(r'(?:src|href)="?(\w+)', page)) == {"data"}
+    assert all(view["view"] in page for view in summary["views"])
+    assert cv2.imread(str(tmp_path / "front.png")).shape[2] == 3
+
+
+def test_the_first_word_may_be_the_name_of_the_command_an_option_or_an_input(folder, tmp_path):
+    options = ["--board", "9x6", "--out", tmp_path / "a.toml", "--report", tmp_path]
+    values = [told(*words)["values"] for words in (["boards", folder, *options], [*options, folder])]  # fmt: skip
+    assert values[0] == values[1]
+
+
+def test_help_lists_the_commands_and_the_options_of_the_boards():
+    shown = call("--help").stdout
+    assert all(word in shown for word in ("print", "boards", "--square-mm", "--leave-out"))
+    assert "--square-mm" in call("print", "--help").stdout
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "message"),
+    ("arguments", "error", "line"),
     [
-        ((SHIPPED, "a.xml"), ConfigError, "--from or --to"),
-        ((SHIPPED, "a.toml", "--to", "ross"), ConfigError, "did you mean 'ros'"),
-        ((SHIPPED, "a.toml", "--set", "hight_m=2"), ConfigError, "did you mean 'height_m'"),
-        ((SHIPPED, "a.toml", "--set", "height_m=nan"), ConfigError, "height_m"),
-        ((SHIPPED, "a.txt", "--to-name", "P7"), ConfigError, "no camera 'P7'; it has P2"),
-        (("none.yaml", "a.toml"), InputError, "none.yaml: cannot be read"),
-        (("none.toml", "a.yaml"), ConfigError, "no such file"),
-        ((SHIPPED, "a.yaml", "--size", "1x1"), ConfigError, "frames of 1242x375"),
+        pytest.param(["{}", "--board", "8x5"], InputError, "6 show 9x6: is it --board 9x6", id="wrong size"),
+        pytest.param(["{}/board0.png", "--board", "9x6"], InputError, "one picture only", id="one picture"),
+        pytest.param(["{}/nothing", "--board", "9x6"], InputError, "no such file", id="missing"),
+        pytest.param(["{}", "--board", "9"], ConfigError, "expected COLUMNSxROWS", id="board"),
+        pytest.param(["{}", "--board", "9x6", "--lens", "wide"], ConfigError, "expected pinhole or fisheye", id="lens"),
+        pytest.param(["{}", "--board", "9x6", "--lens", "fisheye", "--rational"], ConfigError, "for pinhole lenses", id="rational"),
+        pytest.param(["{}", "--board", "9x6", "--right", "{}"], ConfigError, "expected --square-mm", id="stereo without size"),
+        pytest.param(["print", "--board", "9x6", "--square-mm", "25", "--out", "b.pdf"], PerceptionError, "ends in .png", id="print"),
     ],
-)
-def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, monkeypatch, words, error, message):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(error, match=message) as caught:
-        call("calibrate", "convert", *words)
-    assert "\n" not in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
+)  # fmt: skip
+def test_wrong_input_is_one_line(folder, arguments, error, line):
+    with pytest.raises(error, match=line) as raised:
+        told(*(word.format(folder) for word in arguments))
+    assert "\n" not in str(raised.value)
+    assert raised.value.exit_code in {ExitCode.USAGE, ExitCode.INPUT, ExitCode.FAILED}
 
 
-def test_a_run_refuses_a_camera_of_another_shape_and_an_unknown_one(video, tiny_engine):
-    run = ("run", "--source", str(video), "--engine", str(tiny_engine.folder), "--camera")
-    with pytest.raises(ConfigError, match="another shape") as caught:
-        call(*run, "kitti_2011_09_26")
-    assert caught.value.exit_code == ExitCode.USAGE
-    with pytest.raises(ConfigError, match="known: "):
-        call(*run, "kitti")
+def test_a_board_is_printed(tmp_path):
+    out = tmp_path / "board.png"
+    summary = told("print", "--board", "9x6", "--square-mm", 25, "--dpi", 50, "--out", out)
+    assert summary["paper_mm"] == [298.7, 224.0]  # 12 x 9 squares of 49 px
+    assert cv2.imread(str(out)).shape[:2] == (9 * 49, 12 * 49)
+
+
+def test_a_pair_writes_two_cameras(tmp_path):
+    for i, pose in enumerate(scenes.poses(6, CAMERA, seed=3)):
+        for side, shift in (("left", 0.0), ("right", 0.05)):
+            place = pose[0], pose[1] - (shift, 0, 0)
+            cv2.imwrite(str(tmp_path / f"{side}{i}.png"), scenes.render(CAMERA, place, seed=i))
+    out = tmp_path / "left.toml"
+    summary = told(f"{tmp_path}/left*.png", "--right", f"{tmp_path}/right*.png", "--board", "9x6", "--square-mm", 40, "--out", out, "--report", tmp_path / "report", "--leave-out")  # fmt: skip
+    assert abs(summary["stereo"]["baseline_m"] - 0.05) < 0.001
+    assert {"left", "right", "stereo", "calibrate"} == set(summary)
+    assert abs(load_camera(tmp_path / "left_right.toml").lateral_m - 0.05) < 0.001
+    assert load_camera(out).lateral_m == 0

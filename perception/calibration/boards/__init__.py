@@ -1,0 +1,1 @@
+"""Cameras from pictures of chessboards and ChArUco boards."""

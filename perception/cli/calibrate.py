@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "boards"
 HELP = ("--help",)
+WIDTH = 140  # characters of a table that no terminal limits
 
 
 class FallingGroup(TyperGroup):
@@ -125,6 +126,8 @@ def calibrate_boards(
         )
     )
     console = Console(stderr=True)
+    if not console.is_terminal:  # a file or pipe has room
+        console = Console(stderr=True, width=WIDTH)
     for made in done.tables(leave_out=leave_out):
         console.print(made)
     close({"calibrate": DEFAULT, **done.summary})

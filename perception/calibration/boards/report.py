@@ -120,11 +120,20 @@ def stereo_rows(stereo: Stereo) -> list[Row]:
     ]  # fmt: skip
 
 
+WIDE = 6  # columns: then they hold numbers
+
+
 def table(title: str, head: Row, rows: Sequence[Row]) -> Table:
     """For the terminal."""
     made = Table(title=title)
     for i, name in enumerate(head):
-        made.add_column(name, justify="right" if i else "left", overflow="fold")
+        # a number that is folded cannot be read; names and reasons can
+        made.add_column(
+            name,
+            justify="right" if i else "left",
+            overflow="fold",
+            no_wrap=i > 0 and len(head) > WIDE,
+        )
     for row in rows:
         made.add_row(*row)
     return made

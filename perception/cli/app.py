@@ -115,6 +115,12 @@ def run(
             help="ms for a frame at p95: heads and size are chosen frame by frame; default: all, at full size"
         ),
     ] = None,
+    camera: Annotated[
+        str,
+        typer.Option(
+            help="a name under calib/cameras, or a camera file: distances in metres; empty: none"
+        ),
+    ] = "",
     tracker: Annotated[
         str,
         typer.Option(
@@ -160,6 +166,7 @@ def run(
             live=live,
             fps=fps,
             options=LiveOptions(stream=stream, **patient),
+            camera=camera,
             tracker=tracker,
             trace=trace,
             metrics=metrics,

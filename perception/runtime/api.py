@@ -9,12 +9,13 @@ import numpy as np
 
 from perception.backends import DEFAULT_BACKEND
 from perception.backends.sized import SizedBackends
+from perception.core.camera import find_camera
 from perception.core.errors import InputError
 from perception.core.geometry import choose_model_size
 from perception.core.manifest import DEFAULT_ENGINE, Engine, load_engine
 from perception.core.process import Closing
 from perception.core.types import Frame, Scene, UInt8
-from perception.runtime.opening import RunConfig, open_for, open_sources, open_trackers
+from perception.runtime.opening import RunConfig, build_locator, open_for, open_locators, open_sources, open_trackers
 from perception.runtime.pipeline import Pipeline
 from perception.sources import DEFAULT_OPTIONS, LiveOptions
 from perception.stages.postprocess import Reading, postprocess
@@ -29,15 +30,22 @@ class Perceiver(Closing):
         backend: name of the backend.
         precision: ``"fp32"``, ``"int8"`` or ``"bf16"``, where engine and backend have it; empty: what the engine's manifest names.
         threads: of the inference; ``None`` is every core.
+        camera: a name under ``calib/cameras``, or a file, that gives scenes metres (`Scene.ground`); empty: none.
     """
 
     def __init__(
-        self, engine: Engine, backend: str, precision: str = "", threads: int | None = None
+        self,
+        engine: Engine,
+        backend: str,
+        precision: str = "",
+        threads: int | None = None,
+        camera: str = "",
     ) -> None:
         self.engine = engine
         self._backends = SizedBackends(backend, engine, precision, threads)
         self._reading = Reading.of(engine.manifest)
         self._count = 0
+        self._locator = build_locator(camera, find_camera(camera), engine) if camera else None
 
     def __call__(self, image: UInt8) -> Scene:
         """What is in ``uint8[H, W, 3]``, BGR; results are in its own pixels."""
@@ -47,7 +55,8 @@ class Perceiver(Closing):
         fed = preprocess(frame, size_wh)
         outputs = self._backends.infer(fed.feed)
         kept = {name: np.array(array) for name, array in outputs.items()}
-        return postprocess(frame, kept, fed.box, self._reading)
+        scene = postprocess(frame, kept, fed.box, self._reading)
+        return scene if self._locator is None else self._locator.locate(scene)
 
     def close(self) -> None:
         """Close what was opened; a later call opens it again."""
@@ -60,13 +69,15 @@ def load(
     backend: str = DEFAULT_BACKEND,
     precision: str = "",
     threads: int | None = None,
+    camera: str | Path = "",
 ) -> Perceiver:
     """Load an engine, by name or folder: ``scene = perception.load()(image)``.
 
     Raises:
         EngineError: no such engine, or its files are damaged.
+        ConfigError: no such camera, or nobody measured how it is mounted.
     """
-    return Perceiver(load_engine(engine), backend, precision, threads)
+    return Perceiver(load_engine(engine), backend, precision, threads, str(camera))
 
 
 def stream(  # noqa: PLR0913 (all but two are keywords)
@@ -81,6 +92,7 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
     limit: int | None = None,
     threads: int | None = None,
     tracker: str = "",
+    camera: str | Path = "",
 ) -> Iterator[Scene]:
     """Scenes of a source, as they are found: ``for scene in perception.stream("drive.mp4"): ...``.
 
@@ -99,6 +111,7 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
         limit: number of scenes to give, of all sources.
         threads: of the inference; ``None`` is every core.
         tracker: ``"bytetrack"`` gives boxes identities and speeds (`Scene.tracks`), for `perception.forecast`; empty: none.
+        camera: a name under ``calib/cameras``, or a file, that gives scenes metres (`Scene.ground`); empty: none.
 
     Raises:
         PerceptionError: the source or the engine cannot be used, or failed on the way.
@@ -118,8 +131,15 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
     with ExitStack() as stack:
         frames = open_sources(config, stack)
         runner = stack.enter_context(open_for(frames, opened, config))
-        chosen = open_trackers(tracker, opened, frames)
-        with Pipeline(frames, runner, opened.manifest, live=live, trackers=chosen) as pipeline:
+        pipeline = Pipeline(
+            frames,
+            runner,
+            opened.manifest,
+            live=live,
+            trackers=open_trackers(tracker, opened, frames),
+            locators=open_locators(str(camera), opened, frames),
+        )
+        with pipeline:
             yield from pipeline.scenes(limit)
     if lost := pipeline.cameras.lost:
         raise InputError(f"{len(lost)} of {len(frames)} sources ended early: {'; '.join(lost)}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from perception.backends import DEFAULT_BACKEND, open_backend
 from perception.backends.base import Backend
+from perception.core.camera import Camera, find_camera
 from perception.core.geometry import choose_model_size, parse_size
 from perception.core.manifest import DEFAULT_ENGINE, GRAPH_INPUT, Engine
 from perception.runtime.budget.selector import TaskSelector
@@ -22,6 +23,7 @@ from perception.sinks import open_sinks
 from perception.sinks.base import Sink, SinkContext, SinkGroup
 from perception.sources import DEFAULT_OPTIONS, LiveOptions, open_source
 from perception.sources.base import Source
+from perception.stages.ground.locator import Locator
 from perception.stages.postprocess import Reading
 from perception.stages.tracking import open_tracker
 from perception.stages.tracking.base import Tracker
@@ -47,6 +49,7 @@ class RunConfig:
     limit: int | None = None  # frames to finish, of all cameras
     warmup: int = 10  # finished frames left out of the percentiles: caches fill in about five
     threads: int | None = None  # of the inference; None: every core
+    camera: str = ""  # a name under calib/cameras, or a file, of all sources; empty: nothing in metres
     tracker: str = ""  # that gives boxes identities; empty: none
     trace: Path | None = None  # file for the stages of every frame, for Chrome or Perfetto
     metrics: str = ""  # PORT or HOST:PORT at which Prometheus may ask
@@ -82,6 +85,28 @@ def open_trackers(name: str, engine: Engine, sources: Sequence[Source]) -> tuple
     threshold = engine.manifest.score_threshold
     opened = (open_tracker(name, threshold, live=source.live) for source in sources)
     return tuple(tracker for tracker in opened if tracker is not None)
+
+
+def open_locators(name: str, engine: Engine, sources: Sequence[Source]) -> tuple[Locator, ...]:
+    """What puts the scenes of each source on the road, with the camera of this name; none for an empty name.
+
+    Raises:
+        ConfigError: no such camera, nobody measured how it is mounted, or the frames of a source have another shape.
+    """
+    if not name:
+        return ()
+    camera = find_camera(name)
+    return tuple(build_locator(name, camera, engine, source.size_wh) for source in sources)
+
+
+def build_locator(
+    name: str, camera: Camera, engine: Engine, size_wh: tuple[int, int] | None = None
+) -> Locator:
+    """As the classes of an engine need it."""
+    boxed = engine.manifest.box_classes
+    vehicle = boxed.index("vehicle") if "vehicle" in boxed else None
+    road = Reading.of(engine.manifest).road_class
+    return Locator(name, camera, road, vehicle, size_wh=size_wh)
 
 
 def open_for(sources: Source | Sequence[Source], engine: Engine, config: RunConfig) -> Backend:

@@ -24,6 +24,7 @@ from perception.runtime.budget.variants import check_budget
 from perception.runtime.opening import (
     RunConfig,
     open_for,
+    open_locators,
     open_outputs,
     open_selector,
     open_sources,
@@ -33,6 +34,7 @@ from perception.runtime.opening import (
 from perception.runtime.pipeline import Pipeline
 from perception.sinks.base import SinkContext
 from perception.sources.base import Source
+from perception.stages.ground.locator import Locator
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class OpenRun:
     engine: Engine
     tracker: str
     selector: TaskSelector | None = None
+    locators: tuple[Locator, ...] = ()  # one a source, where the camera is known
     web_url: str = ""  # of the page, where there is one
 
     def summary(self) -> dict[str, Any]:
@@ -67,6 +70,7 @@ class OpenRun:
             "source_events": dict(events),
             "cameras": [camera.summary(report) for camera in self.pipeline.cameras],
             "interrupted": self.pipeline.interrupted,
+            **({} if not self.locators else {"mounting": [watched.watch.summary() for watched in self.locators]}),
             **({} if self.selector is None else {"budget": self.selector.summary()}),
         }
 
@@ -95,6 +99,7 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
             len(sources),
         )
         trackers = open_trackers(config.tracker, engine, sources)
+        locators = open_locators(config.camera, engine, sources)
         selector = open_selector(config, sources[0], backend, engine, stack)
         sinks, observers, web_url = open_outputs(config, context, stack)
         if selector is not None:
@@ -109,8 +114,9 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
             warmup=config.warmup,
             observers=observers,
             trackers=trackers,
+            locators=locators,
         ) as pipeline:
-            yield OpenRun(pipeline, sources, backend, engine, config.tracker, selector, web_url)
+            yield OpenRun(pipeline, sources, backend, engine, config.tracker, selector, locators, web_url)
 
 
 def run(config: RunConfig) -> dict[str, Any]:

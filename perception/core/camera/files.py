@@ -9,6 +9,23 @@ from perception.core.config import build_config, read_toml
 from perception.core.errors import ConfigError
 from perception.core.files import write_atomically
 
+CAMERAS_DIR = Path(__file__).parents[3] / "calib" / "cameras"
+
+
+def find_camera(name_or_path: str | Path) -> Camera:
+    """Read a camera, given as a name under ``calib/cameras`` or as the path of a file.
+
+    Raises:
+        ConfigError: there is none of that name, or its file is incomplete.
+    """
+    path = Path(name_or_path)
+    if not path.is_file():
+        path = CAMERAS_DIR / f"{name_or_path}.toml"
+    if not path.is_file():
+        known = sorted(file.stem for file in CAMERAS_DIR.glob("*.toml"))
+        raise ConfigError(f"camera {str(name_or_path)!r}: no such file; known cameras: {known}")
+    return load_camera(path)
+
 
 def load_camera(path: Path) -> Camera:
     """Read a camera file; raise `ConfigError` where it is missing, incomplete or has unknown keys."""

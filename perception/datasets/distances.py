@@ -7,6 +7,7 @@ object, exact, turned into z of the road.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import cos, sin
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +70,10 @@ def kitti_distances(root: Path) -> Iterator[DistanceSample]:
 
 
 def _nearest_corner_m(numbers: list[float]) -> float:
-    """z of the nearest lower corner of a 3D box: its height, width, length, x, y, z and rotation about y."""
+    """Z of the nearest lower corner of a 3D box: its height, width, length, x, y, z and rotation about y."""
     _, width, length, _, _, z, yaw = numbers
     # the length points along (cos, -sin) of the yaw in (x, z)
-    return z - abs(np.sin(yaw)) * length / 2 - abs(np.cos(yaw)) * width / 2
+    return z - abs(sin(yaw)) * length / 2 - abs(cos(yaw)) * width / 2
 
 
 def rendered_distances(root: Path) -> Iterator[DistanceSample]:
@@ -101,7 +102,7 @@ def rendered_distances(root: Path) -> Iterator[DistanceSample]:
 
 
 def _lowest_pixel_m(frame: RenderedFrame, label: ObjectLabel, camera: Camera) -> float:
-    """z on the road of the lowest pixels of an object, m."""
+    """Z on the road of the lowest pixels of an object, m."""
     row = label.box_xyxy[3] - 1
     columns = np.flatnonzero(frame.labels.instances[row] == label.identity)
     depth_m = float(np.median(frame.labels.depth_m[row, columns]))

@@ -15,7 +15,14 @@ from perception.core.geometry import choose_model_size
 from perception.core.manifest import DEFAULT_ENGINE, Engine, load_engine
 from perception.core.process import Closing
 from perception.core.types import Frame, Scene, UInt8
-from perception.runtime.opening import RunConfig, build_locator, open_for, open_locators, open_sources, open_trackers
+from perception.runtime.opening import (
+    RunConfig,
+    build_locator,
+    open_for,
+    open_locators,
+    open_sources,
+    open_trackers,
+)
 from perception.runtime.pipeline import Pipeline
 from perception.sources import DEFAULT_OPTIONS, LiveOptions
 from perception.stages.postprocess import Reading, postprocess

@@ -49,7 +49,9 @@ class RunConfig:
     limit: int | None = None  # frames to finish, of all cameras
     warmup: int = 10  # finished frames left out of the percentiles: caches fill in about five
     threads: int | None = None  # of the inference; None: every core
-    camera: str = ""  # a name under calib/cameras, or a file, of all sources; empty: nothing in metres
+    camera: str = (
+        ""  # a name under calib/cameras, or a file, of all sources; empty: nothing in metres
+    )
     tracker: str = ""  # that gives boxes identities; empty: none
     trace: Path | None = None  # file for the stages of every frame, for Chrome or Perfetto
     metrics: str = ""  # PORT or HOST:PORT at which Prometheus may ask

@@ -70,7 +70,11 @@ class OpenRun:
             "source_events": dict(events),
             "cameras": [camera.summary(report) for camera in self.pipeline.cameras],
             "interrupted": self.pipeline.interrupted,
-            **({} if not self.locators else {"mounting": [watched.watch.summary() for watched in self.locators]}),
+            **(
+                {}
+                if not self.locators
+                else {"mounting": [watched.watch.summary() for watched in self.locators]}
+            ),
             **({} if self.selector is None else {"budget": self.selector.summary()}),
         }
 
@@ -116,7 +120,9 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
             trackers=trackers,
             locators=locators,
         ) as pipeline:
-            yield OpenRun(pipeline, sources, backend, engine, config.tracker, selector, locators, web_url)
+            yield OpenRun(
+                pipeline, sources, backend, engine, config.tracker, selector, locators, web_url
+            )
 
 
 def run(config: RunConfig) -> dict[str, Any]:

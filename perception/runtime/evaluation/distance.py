@@ -6,7 +6,7 @@ drives; no frame is in both.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from perception import __version__
 from perception.backends import DEFAULT_BACKEND
 from perception.core.camera import Camera
 from perception.core.geometry import box_iou
-from perception.core.types import Float32, Float64
+from perception.core.types import Bool, Float32, Float64
 from perception.datasets.base import data_root
 from perception.datasets.distances import DistanceSample, kitti_distances, rendered_distances
 from perception.metrics.matches import MATCH_IOU
@@ -77,7 +77,7 @@ def bench_distance(
         "engine": engine,
         "backend": backend,
         "version": __version__,
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
         "interval": HOLDS,
         "sigmas": {key: getattr(DEFAULT_SIGMAS, key) for key in Sigmas.__slots__},
         "sets": found,
@@ -134,7 +134,7 @@ def _figures(boxes: list[Boxes]) -> dict[str, Any]:
     }
 
 
-def _band(true_m: Float64, found_m: Float64, held: Float64, inside: Float64) -> dict[str, Any]:
+def _band(true_m: Float64, found_m: Float64, held: Float64, inside: Bool) -> dict[str, Any]:
     """Figures of the objects inside a band; what has no distance is counted and left out."""
     known = inside & ~np.isnan(found_m)
     errors = np.abs(found_m[known] / true_m[known] - 1)
@@ -160,7 +160,8 @@ def measure(boxes: Iterable[Boxes], sigmas: Sigmas) -> tuple[Float64, Float64, F
         feet, intervals, _, _ = locate_boxes(one.xyxy.astype(np.float64), plane)
         true.append(one.true_m)
         found.append(feet[:, 1])
-        held.append(((intervals[:, 0] <= one.true_m) & (one.true_m <= intervals[:, 1])) * 1.0)
+        inside = (intervals[:, 0] <= one.true_m) & (one.true_m <= intervals[:, 1])
+        held.append(inside.astype(np.float64))
     empty = [np.zeros(0)]
     return np.concatenate(true or empty), np.concatenate(found or empty), np.concatenate(held or empty)  # fmt: skip
 
@@ -184,7 +185,9 @@ def _foot_sigma_px(boxes: Iterable[Boxes]) -> dict[str, Any]:
     for low, high in HEIGHTS_PX:
         inside = (heights >= low) & (heights < high)
         sigma, share = (
-            None if not inside.any() else round(float(MAD_SIGMA * np.median(np.abs(value[inside]))), 4)
+            None
+            if not inside.any()
+            else round(float(MAD_SIGMA * np.median(np.abs(value[inside]))), 4)
             for value in (misses, misses / heights)
         )
         rows[f"{low:g}-{high:g}px"] = {"boxes": int(inside.sum()), "px": sigma, "share": share}

@@ -39,7 +39,7 @@ class Corridor:
         points = camera.grid_pixels(grid)[::-1]
         seen = ((points >= 0) & (points < np.array(camera.size_wh))).all(axis=(1, 2))
         self.points_px: Float32 = np.ascontiguousarray(points[seen])
-        self.z_m: Float64 = (near_m + CELL_M * np.arange(rows))[seen]
+        self.z_m: Float64 = np.asarray(near_m + CELL_M * np.arange(rows), np.float64)[seen]
 
     def free(self, class_map: UInt8, road_class: int) -> tuple[float, str]:
         """How far the road reaches without a gap, z in m, and what is there: ``"not road"`` or ``"view"``."""
@@ -128,7 +128,7 @@ def road_polygon(outline_px: Float32, plane: RoadPlane) -> Float32:
     return np.asarray(metres[~np.isnan(metres).any(axis=1)], np.float32)
 
 
-def free_distance(  # noqa: PLR0913 (the parts of a scene)
+def free_distance(
     class_map: UInt8,
     road_class: int,
     plane: RoadPlane,
@@ -164,9 +164,7 @@ def _shorter_sides(polygon: Float64) -> Float64:
     steps = np.roll(polygon, -1, axis=0) - polygon
     parts = np.maximum(1, np.ceil(np.hypot(*steps.T) / SIDE_PX)).astype(int)
     sides = zip(polygon, steps, parts.tolist(), strict=True)
-    return np.concatenate(
-        [start + step * np.arange(n)[:, None] / n for start, step, n in sides]
-    )
+    return np.concatenate([start + step * np.arange(n)[:, None] / n for start, step, n in sides])
 
 
 def _clip(polygon: Float64, inside: Float64) -> Float64:

@@ -29,7 +29,7 @@ class Locator:
         ConfigError: nobody measured how the camera is mounted, or the frames have another shape.
     """
 
-    def __init__(  # noqa: PLR0913 (all but four are keywords)
+    def __init__(
         self,
         name: str,
         camera: Camera,

@@ -16,7 +16,9 @@ from perception.stages.ground.plane import RoadPlane
 
 logger = logging.getLogger(__name__)
 
-VEHICLE_M = 1.55  # height of a car; the median of KITTI's vehicles is 1.53, of rendered ones a little more
+VEHICLE_M = (
+    1.55  # height of a car; the median of KITTI's vehicles is 1.53, of rendered ones a little more
+)
 SMALL, LARGE = 0.015, 0.11  # of h over the focal length: too few px to tell; so near that H decides
 WINDOW = 300  # boxes that the median is over
 LEAST = 100  # boxes before anything is said

@@ -76,7 +76,7 @@ class RoadPlane:
         )  # fmt: skip
         self._steps = [(times, one.ground_from_image) for times, one in moved]
         ahead_m = np.stack([np.zeros_like(SEARCH_M), SEARCH_M + camera.forward_m], axis=-1)
-        unsure = Z95 * self._share(camera.image_points(ahead_m), np.float64(sigmas.foot_px))
+        unsure = Z95 * self._share(camera.image_points(ahead_m), np.array([sigmas.foot_px]))
         within = np.flatnonzero(unsure < LESS_SURE_THAN_LONG)
         self.farthest_m = float(ahead_m[within[-1], 1]) if len(within) else camera.forward_m
 

@@ -15,6 +15,7 @@ from perception.cli.evaluate import evaluate
 from perception.cli.options import (
     ENGINE,
     BackendOption,
+    CameraOption,
     DataOption,
     EngineOption,
     PrecisionOption,
@@ -115,12 +116,7 @@ def run(
             help="ms for a frame at p95: heads and size are chosen frame by frame; default: all, at full size"
         ),
     ] = None,
-    camera: Annotated[
-        str,
-        typer.Option(
-            help="a name under calib/cameras, or a camera file: distances in metres; empty: none"
-        ),
-    ] = "",
+    camera: CameraOption = "",
     tracker: Annotated[
         str,
         typer.Option(

@@ -34,6 +34,13 @@ PrecisionOption = Annotated[
 SizeOption = Annotated[
     str, typer.Option("--size", help="of the engine input, WIDTHxHEIGHT; empty: as the frames need")
 ]
+CameraOption = Annotated[
+    str,
+    typer.Option(
+        "--camera",
+        help="a name under calib/cameras, or a camera file: distances in metres; empty: none",
+    ),
+]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", help="of the inference; empty: every core")
 ]

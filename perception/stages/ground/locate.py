@@ -143,7 +143,8 @@ def free_distance(
         road_class: index of the road in it.
         plane: of the camera.
         corridor: of the same plane.
-        feet_xz_m, widths_m: of the boxes, as in `Ground`.
+        feet_xz_m: of the boxes, as in `Ground`.
+        widths_m: of the boxes, as there.
     """
     free_m, ended_by = corridor.free(class_map, road_class)
     with np.errstate(invalid="ignore"):  # unknown feet are in no corridor

@@ -106,9 +106,7 @@ def run(
             help="seconds in which a lost camera or stream may come back; 0: its loss is the end; default: 30"
         ),
     ] = None,
-    fps: Annotated[
-        float | None, typer.Option(help="with --live, play a recording at this rate")
-    ] = None,
+    fps: Annotated[float | None, typer.Option(help="with --live: of a recording")] = None,
     size: SizeOption = "",
     budget_ms: Annotated[
         float | None,
@@ -125,9 +123,7 @@ def run(
     ] = "",
     trace: Annotated[
         Path | None,
-        typer.Option(
-            help="JSON file of all stages of all frames, for chrome://tracing or Perfetto"
-        ),
+        typer.Option(help="JSON file of all stages of all frames, for Chrome or Perfetto"),
     ] = None,
     web: Annotated[
         str,

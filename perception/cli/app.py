@@ -106,7 +106,9 @@ def run(
             help="seconds in which a lost camera or stream may come back; 0: its loss is the end; default: 30"
         ),
     ] = None,
-    fps: Annotated[float | None, typer.Option(help="with --live: of a recording")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="with --live, play a recording at this rate")
+    ] = None,
     size: SizeOption = "",
     budget_ms: Annotated[
         float | None,

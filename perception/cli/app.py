@@ -126,9 +126,7 @@ def run(
     ] = "",
     trace: Annotated[
         Path | None,
-        typer.Option(
-            help="JSON file of every stage of every finished frame, for chrome://tracing or Perfetto"
-        ),
+        typer.Option(help="JSON file of all stages of all frames, for Chrome or Perfetto"),
     ] = None,
     web: Annotated[
         str,

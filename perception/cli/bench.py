@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception.cli.latency import batch, budget, latency, loadgen, roofline, undistort
+from perception.cli.latency import (
+    batch,
+    budget,
+    distance,
+    latency,
+    loadgen,
+    roofline,
+    undistort,
+)
 from perception.cli.options import (
     ENGINE,
     BackendOption,
@@ -23,6 +31,7 @@ bench_app = typer.Typer(help="Time an engine and the loop around it.", no_args_i
 bench_app.command()(latency)
 bench_app.command()(batch)
 bench_app.command()(budget)
+bench_app.command()(distance)
 bench_app.command()(loadgen)
 bench_app.command()(roofline)
 bench_app.command()(undistort)

@@ -1,4 +1,4 @@
-"""The commands of ``perception bench`` that measure engines on this machine: ``latency``, ``batch``, ``budget``, ``loadgen``, ``roofline``, ``undistort``."""
+"""The commands of ``perception bench`` that measure engines on this machine: ``latency``, ``batch``, ``budget``, ``distance``, ``loadgen``, ``roofline``, ``undistort``."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -271,3 +271,24 @@ def undistort(
     measured = find_camera(camera) if camera else USUAL
     summary = bench_undistort(measured, parse_size(frame, 1), parse_size(size), pairs)
     close({"bench": "undistort", "camera": camera or "usual dashcam", **summary})
+
+
+def distance(
+    drives: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder with DRIVE, as perception render --out leaves them, measured besides KITTI object"
+        ),
+    ] = None,
+    engine: EngineOption = ENGINE,
+    backend: BackendOption = "",
+    precision: PrecisionOption = "",
+) -> None:
+    """Distances of boxes against true ones: error by distance, and how often the stated interval holds; labels and an engine's boxes."""
+    from rich.console import Console
+
+    from perception.runtime.evaluation.distance import bench_distance, distance_table
+
+    summary = bench_distance(engine, drives, backend=backend, precision=precision)
+    Console(stderr=True).print(distance_table(summary))
+    close({"bench": "distance", **summary})

@@ -38,7 +38,7 @@ CameraOption = Annotated[
     str,
     typer.Option(
         "--camera",
-        help="of the source, a name in calib/cameras/ or a TOML file: its lens is undone before the network; empty: unknown",
+        help="of the source, a name in calib/cameras/ or a TOML file: its lens is undone before the network, and results are in metres too; empty: unknown",
     ),
 ]
 ThreadsOption = Annotated[

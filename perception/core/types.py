@@ -122,6 +122,55 @@ class Seen:
     captured_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class FreeDistance:
+    """How far the road ahead is free, within a corridor straight ahead of the vehicle.
+
+    Attributes:
+        free_m: to the end, along z, m.
+        interval_m: 95 % interval of it, m; infinite above where nothing was in the way.
+        corridor_m: width of the corridor, m.
+        ended_by: what is at the end: ``"box"``: the foot of a box; ``"not road"``: another class; ``"view"``: nothing seen, the road is free as far as
+            distances are known.
+    """
+
+    free_m: float
+    interval_m: tuple[float, float]
+    corridor_m: float
+    ended_by: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """Where what was seen stands on the road, under the assumption that the road is a plane. (x, z) in m of the camera's road frame: x right, z forward.
+
+    Attributes:
+        feet_xz_m: ``float64[K, 2]``, of the boxes, in their order; NaN where unknown.
+        intervals_m: ``float64[K, 2]``: 95 % interval of z; infinite above where it has no end; NaN where unknown.
+        unknown: why a box has no distance; empty where it has one.
+        widths_m: ``float64[K]``, of the boxes at their distance; NaN where unknown.
+        road_xz_m: polygons ``float32[P, 2]`` around the road, up to `farthest_m`.
+        farthest_m: z beyond which a distance is less sure than it is long.
+        free: ahead of the vehicle; ``None`` where the engine knows no road.
+    """
+
+    feet_xz_m: Float64
+    intervals_m: Float64
+    unknown: tuple[str, ...]
+    widths_m: Float64
+    road_xz_m: tuple[Float32, ...]
+    farthest_m: float
+    free: FreeDistance | None
+
+    def __post_init__(self) -> None:
+        boxes = len(self.unknown)
+        check_array("Ground.feet_xz_m", self.feet_xz_m, np.float64, (boxes, 2))
+        check_array("Ground.intervals_m", self.intervals_m, np.float64, (boxes, 2))
+        check_array("Ground.widths_m", self.widths_m, np.float64, (boxes,))
+        for polygon in self.road_xz_m:
+            check_array("Ground.road_xz_m", polygon, np.float32, (None, 2))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """What was seen in one frame, in the pixels of that frame.
@@ -136,6 +185,7 @@ class Scene:
         tracks: of the boxes; ``None`` where nobody tracks.
         map_seen: the frame of `class_map` and `road_outline` where each frame has its own choice of heads: an earlier one where
             they are carried. ``None``: every head runs on every frame, so they are of this one.
+        ground: where it stands on the road; ``None`` where the camera is not known.
     """
 
     frame: Frame
@@ -145,6 +195,7 @@ class Scene:
     finished_ns: int
     tracks: Tracks | None = None
     map_seen: Seen | None = None
+    ground: Ground | None = None
 
     def __post_init__(self) -> None:
         check_array("Scene.class_map", self.class_map, np.uint8, self.frame.image.shape[:2])

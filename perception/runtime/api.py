@@ -17,7 +17,9 @@ from perception.core.process import Closing
 from perception.core.types import Frame, Scene, UInt8
 from perception.runtime.opening import (
     RunConfig,
+    build_locator,
     open_for,
+    open_locators,
     open_sources,
     open_trackers,
     open_undistorter,
@@ -36,7 +38,7 @@ class Perceiver(Closing):
         backend: name of the backend.
         precision: ``"fp32"``, ``"int8"`` or ``"bf16"``, where engine and backend have it; empty: what the engine's manifest names.
         threads: of the inference; ``None`` is every core.
-        camera: that takes the pictures, whose lens is then undone; ``None``: unknown.
+        camera: that takes the pictures: its lens is undone, and where its mounting is known scenes have metres (`Scene.ground`); ``None``: unknown.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Perceiver(Closing):
         self._undistorter = None if camera is None else build_undistorter(camera)
         self._camera = camera
         self._count = 0
+        placed = camera is not None and camera.height_m is not None
+        self._locator = build_locator("camera", camera, engine) if camera and placed else None
 
     def __call__(self, image: UInt8) -> Scene:
         """What is in ``uint8[H, W, 3]``, BGR; results are in its own pixels.
@@ -68,7 +72,8 @@ class Perceiver(Closing):
         fed = preprocess(frame, size_wh, undistorter=self._undistorter)
         outputs = self._backends.infer(fed.feed)
         kept = {name: np.array(array) for name, array in outputs.items()}
-        return postprocess(frame, kept, fed.box, self._reading)
+        scene = postprocess(frame, kept, fed.box, self._reading)
+        return scene if self._locator is None else self._locator.locate(scene)
 
     def close(self) -> None:
         """Close what was opened; a later call opens it again."""
@@ -126,7 +131,8 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
         limit: number of scenes to give, of all sources.
         threads: of the inference; ``None`` is every core.
         tracker: ``"bytetrack"`` gives boxes identities and speeds (`Scene.tracks`), for `perception.forecast`; empty: none.
-        camera: of the source, a name in ``calib/cameras/`` or a file: its lens is undone before the network; empty: unknown.
+        camera: of the sources, a name in ``calib/cameras/`` or a file: its lens is undone before the network, and where its mounting is known scenes have metres
+            (`Scene.ground`); empty: unknown.
 
     Raises:
         PerceptionError: the source or the engine cannot be used, or failed on the way.
@@ -147,16 +153,16 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
     with ExitStack() as stack:
         frames = open_sources(config, stack)
         runner = stack.enter_context(open_for(frames, opened, config))
-        chosen = open_trackers(tracker, opened, frames)
-        undistorter = open_undistorter(config, frames, runner)
-        with Pipeline(
+        pipeline = Pipeline(
             frames,
             runner,
             opened.manifest,
             live=live,
-            trackers=chosen,
-            undistorter=undistorter,
-        ) as pipeline:
+            trackers=open_trackers(tracker, opened, frames),
+            undistorter=open_undistorter(config, frames, runner),
+            locators=open_locators(config.camera, opened, frames),
+        )
+        with pipeline:
             yield from pipeline.scenes(limit)
     if lost := pipeline.cameras.lost:
         raise InputError(f"{len(lost)} of {len(frames)} sources ended early: {'; '.join(lost)}")

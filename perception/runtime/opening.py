@@ -12,7 +12,7 @@ import numpy as np
 
 from perception.backends import DEFAULT_BACKEND, open_backend
 from perception.backends.base import Backend
-from perception.core.camera import Undistorter, build_undistorter, find_camera
+from perception.core.camera import Camera, Undistorter, build_undistorter, find_camera
 from perception.core.errors import ConfigError
 from perception.core.geometry import choose_model_size, parse_size
 from perception.core.manifest import DEFAULT_ENGINE, GRAPH_INPUT, Engine
@@ -25,6 +25,7 @@ from perception.sinks import open_sinks
 from perception.sinks.base import Sink, SinkContext, SinkGroup
 from perception.sources import DEFAULT_OPTIONS, LiveOptions, open_source
 from perception.sources.base import Source
+from perception.stages.ground.locator import Locator
 from perception.stages.postprocess import Reading
 from perception.stages.tracking import open_tracker
 from perception.stages.tracking.base import Tracker
@@ -52,9 +53,7 @@ class RunConfig:
     limit: int | None = None  # frames to finish, of all cameras
     warmup: int = 10  # finished frames left out of the percentiles: caches fill in about five
     threads: int | None = None  # of the inference; None: every core
-    camera: str = (
-        ""  # a name in calib/cameras/, or a file; empty: unknown, and frames are taken as they are
-    )
+    camera: str = ""  # a name in calib/cameras/, or a file; empty: unknown, and nothing is undistorted or in metres
     tracker: str = ""  # that gives boxes identities; empty: none
     trace: Path | None = None  # file for the stages of every frame, for Chrome or Perfetto
     metrics: str = ""  # PORT or HOST:PORT at which Prometheus may ask
@@ -90,6 +89,34 @@ def open_trackers(name: str, engine: Engine, sources: Sequence[Source]) -> tuple
     threshold = engine.manifest.score_threshold
     opened = (open_tracker(name, threshold, live=source.live) for source in sources)
     return tuple(tracker for tracker in opened if tracker is not None)
+
+
+def open_locators(name: str, engine: Engine, sources: Sequence[Source]) -> tuple[Locator, ...]:
+    """What puts the scenes of each source on the road, with the camera of this name; none for an empty name, or where its mounting is unknown.
+
+    Raises:
+        ConfigError: no such camera, or the frames of a source have another shape.
+    """
+    if not name:
+        return ()
+    camera = find_camera(name)
+    if camera.height_m is None:
+        logger.info(
+            "%s: has no height_m, so nothing is told in metres; perception calibrate mounting finds it",
+            name,
+        )
+        return ()
+    return tuple(build_locator(name, camera, engine, source.size_wh) for source in sources)
+
+
+def build_locator(
+    name: str, camera: Camera, engine: Engine, size_wh: tuple[int, int] | None = None
+) -> Locator:
+    """As the classes of an engine need it."""
+    boxed = engine.manifest.box_classes
+    vehicle = boxed.index("vehicle") if "vehicle" in boxed else None
+    road = Reading.of(engine.manifest).road_class
+    return Locator(name, camera, road, vehicle, size_wh=size_wh)
 
 
 def open_for(sources: Source | Sequence[Source], engine: Engine, config: RunConfig) -> Backend:
@@ -128,15 +155,18 @@ def open_undistorter(
     """What undoes the lens of the camera, its tables made for the frames of the source; ``None`` without a camera, or where its lens does not bend.
 
     Raises:
-        ConfigError: no such camera, it is not the one of every source, its frames have another shape, or the plan fits frames itself.
+        ConfigError: no such camera, its frames have another shape, or its lens bends and there are several sources, or the plan fits frames itself.
     """
     if not config.camera:
         return None
     camera = find_camera(config.camera)
-    if len(sources) > 1:
-        raise ConfigError(f"--camera: expected one source, whose camera it is; got {len(sources)}")
-    camera.scaled(sources[0].size_wh)
+    for source in sources:
+        camera.scaled(source.size_wh)
     undistorter = build_undistorter(camera)
+    if undistorter is not None and len(sources) > 1:
+        raise ConfigError(
+            f"--camera {config.camera}: its lens bends: expected one source, whose camera it is; got {len(sources)}"
+        )
     if undistorter is not None and backend.fit is not None:
         raise ConfigError(
             f"--camera {config.camera}: its lens bends, which a plan for whole frames cannot undo; build the plan without --frame"

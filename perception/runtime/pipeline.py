@@ -35,6 +35,7 @@ from perception.runtime.threads.group import Threads
 from perception.runtime.threads.handover import Bounded, HandOver, Newest
 from perception.sinks.base import Sink, SinkGroup
 from perception.sources.base import Source
+from perception.stages.ground.locator import Locator
 from perception.stages.postprocess import Reading, postprocess
 from perception.stages.preprocess import Fed, preprocess
 from perception.stages.tracking.base import Tracker
@@ -90,6 +91,7 @@ class Pipeline:
         observers: get the account of every finished frame; stay open.
         trackers: give boxes identities, one a source; empty: nothing does.
         undistorter: undoes the lens of the camera; ``None``: frames are fitted as they are.
+        locators: put scenes on the road, one a source; empty: nothing does.
 
     Attributes:
         cameras: the sources, in their order, and what became of each.
@@ -109,6 +111,7 @@ class Pipeline:
         observers: Sequence[Observer] = (),
         trackers: Sequence[Tracker] = (),
         undistorter: Undistorter | None = None,
+        locators: Sequence[Locator] = (),
     ) -> None:
         self.cameras = CameraGroup(sources, trackers)
         self._backend = backend
@@ -119,17 +122,19 @@ class Pipeline:
         self._live = self.cameras.live if live is None else live
         self._observers = observers
         self._undistorter = undistorter
+        self._locators = locators
         self._limit: int | None = None
         self._threads = Threads()
         self._closed = False
         self.report = LatencyReport(warmup, first_id=0)
         self.interrupted = False
         tracking = (Step("track", self._track),) if trackers else ()
+        locating = (Step("ground", self._locate),) if locators else ()
         # the order of the steps, by thread; "read" comes before them and "sinks" after them
         self._groups: tuple[tuple[Step, ...], ...] = (
             (Step("preprocess", self._preprocess),),
             (Step("infer", self._infer),),
-            (Step("postprocess", self._postprocess), *tracking),
+            (Step("postprocess", self._postprocess), *tracking, *locating),
         )
         self._last = Step("sinks", self._write)
         build = Newest if self._live else partial(Bounded, QUEUE)
@@ -206,6 +211,10 @@ class Pipeline:
         tracker = self.cameras[job.frame.camera].tracker
         assert tracker is not None  # noqa: S101 (as above)
         job.scene = tracker.track(job.scene)
+
+    def _locate(self, job: Job) -> None:
+        assert job.scene is not None  # noqa: S101 (as above)
+        job.scene = self._locators[job.frame.camera].locate(job.scene)
 
     def _write(self, job: Job) -> None:
         assert job.scene is not None  # noqa: S101 (as above)

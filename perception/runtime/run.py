@@ -25,6 +25,7 @@ from perception.runtime.budget.variants import check_budget
 from perception.runtime.opening import (
     RunConfig,
     open_for,
+    open_locators,
     open_outputs,
     open_selector,
     open_sources,
@@ -35,6 +36,7 @@ from perception.runtime.opening import (
 from perception.runtime.pipeline import Pipeline
 from perception.sinks.base import SinkContext
 from perception.sources.base import Source
+from perception.stages.ground.locator import Locator
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class OpenRun:
     engine: Engine
     tracker: str
     selector: TaskSelector | None = None
+    locators: tuple[Locator, ...] = ()  # one a source, where the camera is known
     web_url: str = ""  # of the page, where there is one
     undistorter: Undistorter | None = None
 
@@ -71,6 +74,11 @@ class OpenRun:
             "source_events": dict(events),
             "cameras": [camera.summary(report) for camera in self.pipeline.cameras],
             "interrupted": self.pipeline.interrupted,
+            **(
+                {}
+                if not self.locators
+                else {"mounting": [watched.watch.summary() for watched in self.locators]}
+            ),
             **({} if self.selector is None else {"budget": self.selector.summary()}),
         }
 
@@ -100,6 +108,7 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
         )
         trackers = open_trackers(config.tracker, engine, sources)
         undistorter = open_undistorter(config, sources, backend)
+        locators = open_locators(config.camera, engine, sources)
         selector = open_selector(config, sources[0], backend, engine, stack, undistorter)
         sinks, observers, web_url = open_outputs(config, context, stack)
         if selector is not None:
@@ -115,9 +124,18 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
             observers=observers,
             trackers=trackers,
             undistorter=undistorter,
+            locators=locators,
         ) as pipeline:
             yield OpenRun(
-                pipeline, sources, backend, engine, config.tracker, selector, web_url, undistorter
+                pipeline,
+                sources,
+                backend,
+                engine,
+                config.tracker,
+                selector,
+                locators,
+                web_url,
+                undistorter,
             )
 
 

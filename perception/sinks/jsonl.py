@@ -2,12 +2,14 @@
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from perception.core.errors import OutputError
-from perception.core.types import Float32, Scene
+from perception.core.types import Float32, Ground, Scene
 from perception.sinks.base import Sink, SinkContext
 
 
@@ -72,6 +74,8 @@ def scene_record(scene: Scene, box_classes: tuple[str, ...]) -> dict[str, Any]:
         speeds = _rounded(tracks.velocities_xyxy, 1)
         for box, track_id, speed in zip(boxes, tracks.ids.tolist(), speeds, strict=True):
             box.update(track=track_id, velocity_xyxy_px_s=speed)
+    if scene.ground is not None:
+        _add_distances(boxes, scene.ground)
     record: dict[str, Any] = {
         "camera": frame.camera,
         "frame_id": frame.frame_id,
@@ -83,6 +87,8 @@ def scene_record(scene: Scene, box_classes: tuple[str, ...]) -> dict[str, Any]:
         "boxes": boxes,
         "road_outline_px": [_rounded(polygon, 1) for polygon in scene.road_outline],
     }
+    if scene.ground is not None:
+        record.update(_ground_record(scene.ground))
     if (seen := scene.map_seen) is not None:
         age_ms = round((now_ns - seen.captured_ns) / 1e6, 3)
         record["map_seen"] = {
@@ -91,6 +97,37 @@ def scene_record(scene: Scene, box_classes: tuple[str, ...]) -> dict[str, Any]:
             "age_ms": age_ms,
         }
     return record
+
+
+def _add_distances(boxes: list[dict[str, Any]], ground: Ground) -> None:
+    for box, (x_m, z_m), interval, reason in zip(
+        boxes, ground.feet_xz_m.tolist(), ground.intervals_m.tolist(), ground.unknown, strict=True
+    ):
+        if reason:
+            box["no_distance"] = reason
+        else:
+            box.update(right_m=round(x_m, 2), ahead_m=round(z_m, 2), ahead_95_m=_bounds(interval))
+
+
+def _ground_record(ground: Ground) -> dict[str, Any]:
+    """The road in m, (right, ahead) of the camera's road frame, and the free distance."""
+    record: dict[str, Any] = {
+        "road_ground_m": [_rounded(polygon, 2) for polygon in ground.road_xz_m],
+        "farthest_m": round(ground.farthest_m, 1),
+    }
+    if (free := ground.free) is not None:
+        record.update(
+            free_distance_m=round(free.free_m, 2),
+            free_distance_95_m=_bounds(free.interval_m),
+            free_distance_ended_by=free.ended_by,
+            free_distance_corridor_m=free.corridor_m,
+        )
+    return record
+
+
+def _bounds(interval_m: Sequence[float]) -> list[float | None]:
+    """Two bounds; ``None`` where there is none: JSON knows no infinity."""
+    return [round(bound, 2) if isfinite(bound) else None for bound in interval_m]
 
 
 def _rounded(points: Float32, digits: int) -> list[list[float]]:

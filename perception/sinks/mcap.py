@@ -27,7 +27,7 @@ from perception.core.types import Float32, Scene
 from perception.sinks.base import JPEG_QUALITY, Sink, SinkContext, StreamClock
 from perception.sinks.files import SdkFile
 from perception.sinks.jsonl import scene_record
-from perception.sinks.overlay import BOXES_BGR, TEXT_BGR, build_style
+from perception.sinks.overlay import BOXES_BGR, TEXT_BGR, build_style, distance_texts
 
 LINE_PX = 2.0
 FONT_PX = 14.0
@@ -88,8 +88,12 @@ class McapSink(Sink):
         found = scene.detections
         lines = [_loop(polygon, _colour(TEXT_BGR), stamp) for polygon in scene.road_outline]
         texts = []
-        for box, score, class_id in zip(
-            found.boxes_xyxy, found.scores.tolist(), found.class_ids.tolist(), strict=True
+        for box, score, class_id, metre in zip(
+            found.boxes_xyxy,
+            found.scores.tolist(),
+            found.class_ids.tolist(),
+            distance_texts(scene),
+            strict=True,
         ):
             colour = _colour(BOXES_BGR[class_id % len(BOXES_BGR)])
             x1, y1, _, _ = box.tolist()
@@ -97,7 +101,7 @@ class McapSink(Sink):
             label = TextAnnotation(
                 timestamp=stamp,
                 position=Point2(x=x1, y=y1),
-                text=f"{self._classes[class_id]} {score:.2f}",
+                text=f"{self._classes[class_id]} {score:.2f}{metre}",
                 font_size=FONT_PX,
                 text_color=_colour(TEXT_BGR),
                 background_color=colour,

@@ -7,6 +7,7 @@ import numpy as np
 
 from perception.core.labels import MAP_CLASSES, PALETTE_BGR
 from perception.core.types import Scene, Truth, UInt8
+from perception.sinks.birdseye import draw_birdseye
 
 TINTED = ("road", "vehicle", "pedestrian", "cyclist")  # the rest stays as the camera saw it
 TINT = 0.45  # share of the class colour in a tinted pixel
@@ -67,23 +68,36 @@ def draw_scene(scene: Scene, style: Style, caption: str = "") -> UInt8:
     if scene.frame.truth is not None:
         _draw_corners(canvas, scene.frame.truth, max(1, round(scale)))
     found = scene.detections
+    metres = distance_texts(scene)
     ids = [-1] * len(found) if scene.tracks is None else scene.tracks.ids.tolist()
     # the best last, so that it is on top
-    for (x1, y1, x2, y2), score, class_id, track_id in zip(
+    for (x1, y1, x2, y2), score, class_id, track_id, metre in zip(
         found.boxes_xyxy[::-1].round().astype(int).tolist(),
         found.scores[::-1].tolist(),
         found.class_ids[::-1].tolist(),
         ids[::-1],
+        metres[::-1],
         strict=True,
     ):
         colour = BOXES_BGR[class_id % len(BOXES_BGR)]
         cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, line_px)
         number = f"#{track_id} " if track_id >= 0 else ""
-        text = f"{number}{style.box_classes[class_id]} {score:.2f}"
+        text = f"{number}{style.box_classes[class_id]} {score:.2f}{metre}"
         draw_label(canvas, text, (x1, y1), colour, 0.45 * scale)
+    draw_birdseye(canvas, scene, BOXES_BGR)
     if caption:
         draw_label(canvas, caption, (0, 0), BACK_BGR, 0.5 * scale)
     return canvas
+
+
+def distance_texts(scene: Scene) -> list[str]:
+    """What the label of each box says of its distance: ``" 23 m"``, or nothing where none is known."""
+    if scene.ground is None:
+        return [""] * len(scene.detections)
+    far_m = scene.ground.feet_xz_m[:, 1].tolist()
+    return [
+        "" if why else f" {z_m:.0f} m" for z_m, why in zip(far_m, scene.ground.unknown, strict=True)
+    ]
 
 
 def _tint(scene: Scene, style: Style) -> UInt8:
@@ -136,6 +150,8 @@ class Caption:
         fps = f"{1e9 / self._interval_ns:.1f} fps" if self._interval_ns else "- fps"
         age_ms = (now_ns - scene.frame.captured_ns) / 1e6
         line = f"frame {scene.frame.frame_id}  age {age_ms:.0f} ms  {fps}"
+        if scene.ground is not None and (free := scene.ground.free) is not None:
+            line += f"  free {free.free_m:.0f} m"
         if scene.map_seen is None:
             return line
         return f"{line}  map {(now_ns - scene.map_seen.captured_ns) / 1e6:.0f} ms"

@@ -1,6 +1,6 @@
 """Results as a Rerun recording (``.rrd``): the picture, the class map over it, boxes, the road's outline, and the age as a curve.
 
-Entities: ``camera/image`` (JPEG), ``camera/classes`` (the class map, by name), ``camera/boxes``, ``camera/road``, ``camera/age_ms``; several cameras have
+Entities: ``camera/image`` (JPEG), ``camera/classes`` (the class map, by name), ``camera/boxes``, ``camera/road``, ``camera/age_ms``, with a camera file ``camera/ground`` and ``camera/free_distance_m``; several cameras have
 ``camera_0/image`` and so on, each. Timelines: ``frame`` (the source's own count) and ``stream`` (seconds since the first frame).
 """
 
@@ -11,13 +11,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import cv2
+import numpy as np
 import rerun as rr
 
 from perception.core.errors import OutputError
 from perception.core.types import Scene
 from perception.sinks.base import JPEG_QUALITY, Sink, SinkContext, StreamClock
 from perception.sinks.files import SdkFile
-from perception.sinks.overlay import BOXES_BGR, TEXT_BGR, TINT, build_style
+from perception.sinks.overlay import BOXES_BGR, TEXT_BGR, TINT, build_style, distance_texts
 
 FLUSH_S = 10.0  # a disk that takes longer for one result has failed
 PIPE_BYTES = 1 << 16
@@ -79,6 +80,16 @@ class RerunSink(Sink):
         rings = [[*polygon.tolist(), polygon[0].tolist()] for polygon in scene.road_outline]
         log(f"{camera}/road", rr.LineStrips2D(rings, colors=TEXT_BGR))
         log(f"{camera}/age_ms", rr.Scalars((time.monotonic_ns() - scene.frame.captured_ns) / 1e6))
+        if (ground := scene.ground) is not None:
+            # metres from above, ahead is up: the viewer's y points down
+            road = [(polygon * (1, -1)).tolist() for polygon in ground.road_xz_m]
+            log(f"{camera}/ground/road", rr.LineStrips2D([[*p, p[0]] for p in road]))
+            log(
+                f"{camera}/ground/boxes",
+                rr.Points2D(ground.feet_xz_m[np.isfinite(ground.feet_xz_m[:, 1])] * (1, -1)),
+            )
+            if ground.free is not None:
+                log(f"{camera}/free_distance_m", rr.Scalars(ground.free.free_m))
         try:
             self._recording.flush(timeout_sec=FLUSH_S)
         except RuntimeError as error:
@@ -108,6 +119,8 @@ class RerunSink(Sink):
         names = [self._classes[class_id] for class_id in found.class_ids.tolist()]
         ids = [-1] * len(found) if scene.tracks is None else scene.tracks.ids.tolist()
         return [
-            f"{name} {score:.2f}" if track < 0 else f"{name} #{track} {score:.2f}"
-            for name, score, track in zip(names, found.scores.tolist(), ids, strict=True)
+            f"{name} {score:.2f}{metre}" if track < 0 else f"{name} #{track} {score:.2f}{metre}"
+            for name, score, track, metre in zip(
+                names, found.scores.tolist(), ids, distance_texts(scene), strict=True
+            )
         ]

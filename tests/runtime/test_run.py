@@ -77,6 +77,31 @@ def test_a_run_with_a_tracker_numbers_boxes_and_accounts_for_it(config, tmp_path
     assert boxes[-1][1]["velocity_xyxy_px_s"] == [0, 0, 0, 0]
 
 
+def test_a_run_with_a_camera_tells_metres_and_accounts_for_it(config, tmp_path):
+    camera = tmp_path / "mine.toml"
+    numbers = "fx_px = 60\nfy_px = 60\ncx_px = 31.5\ncy_px = 5"
+    camera.write_text(f"width_px = 64\nheight_px = 48\n{numbers}\nheight_m = 1.5\n")
+    path = tmp_path / "a.jsonl"
+    summary = run(config(camera=str(camera), sinks=(f"jsonl={path}",)))
+    assert set(summary) == SUMMARY_KEYS | {"mounting"}
+    assert summary["stages_ms"]["ground"]["n"] == 10
+    (mounting,) = summary["mounting"]
+    assert (mounting["camera"], mounting["warnings"]) == (str(camera), 0)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert all("free_distance_m" in line for line in lines)
+    # the foot at y = 20 of the first box, 14.5 px below the horizon
+    assert lines[0]["boxes"][0]["ahead_m"] == pytest.approx(1.5 * 60 / 14.5, abs=0.3)
+
+
+def test_a_camera_of_another_shape_is_refused_before_anything_is_written(config, tmp_path):
+    path = tmp_path / "a.jsonl"
+    with pytest.raises(ConfigError, match="another shape"):
+        run(config(camera="kitti_2011_09_26", sinks=(f"jsonl={path}",)))
+    assert not path.exists()
+    with pytest.raises(ConfigError, match="known cameras"):
+        run(config(camera="nobody"))
+
+
 def test_the_sinks_that_are_named_are_the_ones_that_are_made(config, tmp_path):
     path = tmp_path / "only.jsonl"
     run(config(sinks=(f"jsonl={path}",), out=tmp_path / "run", limit=4))

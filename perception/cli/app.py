@@ -11,6 +11,7 @@ from perception import __version__
 from perception.cli.archive import archive
 from perception.cli.bench import bench_app
 from perception.cli.build import ManyValues, build
+from perception.cli.calibrate import calibrate_app
 from perception.cli.evaluate import evaluate
 from perception.cli.options import (
     ENGINE,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(bench_app, name="bench")
 app.add_typer(render_app, name="render")
+app.add_typer(calibrate_app, name="calibrate")
 app.command()(archive)
 app.command()(quantize)
 app.command(cls=ManyValues)(build)

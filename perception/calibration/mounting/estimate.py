@@ -7,7 +7,7 @@ from math import hypot
 import numpy as np
 
 from perception.calibration.mounting.combine import Estimate, Joined, estimate, join
-from perception.calibration.mounting.height import (
+from perception.calibration.mounting.cues.height import (
     CAR_WIDTH_M,
     CAR_WIDTH_SIGMA_M,
     height_per_metre,

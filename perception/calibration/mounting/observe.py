@@ -8,9 +8,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from perception.calibration.mounting.lines import vanishing_point
-from perception.calibration.mounting.motion import Motion, angles_of, find_motion
-from perception.calibration.mounting.tracks import find_segments, follow_points, to_rays
+from perception.calibration.mounting.cues.lines import vanishing_point
+from perception.calibration.mounting.cues.motion import Motion, angles_of, find_motion
+from perception.calibration.mounting.cues.tracks import find_segments, follow_points, to_rays
 from perception.core.camera import Camera
 from perception.core.types import Float64, Frame, Scene, UInt8
 

@@ -7,10 +7,10 @@ import matplotlib as mpl
 import numpy as np
 
 from perception.calibration.mounting.combine import Joined
+from perception.calibration.mounting.cues.motion import ahead_of
+from perception.calibration.mounting.cues.tracks import to_pixels
 from perception.calibration.mounting.estimate import Mounting
-from perception.calibration.mounting.motion import ahead_of
 from perception.calibration.mounting.observe import Seen
-from perception.calibration.mounting.tracks import to_pixels
 from perception.core.camera import Camera
 from perception.core.errors import OutputError
 

@@ -1,5 +1,7 @@
 """Points followed from one picture to a later one, and straight segments; all in px or as rays of the camera."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -42,15 +44,20 @@ def follow_points(before: UInt8, after: UInt8, masks: tuple[UInt8, ...]) -> tupl
     if not listed:
         return np.empty((0, 2)), np.empty((0, 2))
     start = np.concatenate(listed).astype(np.float32).reshape(-1, 1, 2)
-    options = {"winSize": (WINDOW_PX, WINDOW_PX), "maxLevel": LEVELS}
-    there, ok, _ = cv2.calcOpticalFlowPyrLK(before, after, start, start.copy(), **options)  # type: ignore[call-overload]
-    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, there.copy(), **options)
+    there, ok, _ = _flow(before, after, start)
+    back, ok_back, _ = _flow(after, before, there)
     off = np.abs(back - start).reshape(-1, 2).max(axis=1)
     kept = (ok.ravel() == 1) & (ok_back.ravel() == 1) & (off < RETURN_PX)
     # integers are pixel centres to OpenCV
     return (
         start.reshape(-1, 2)[kept].astype(np.float64) + 0.5,
         there.reshape(-1, 2)[kept].astype(np.float64) + 0.5,
+    )
+
+
+def _flow(before: UInt8, after: UInt8, start: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 (OpenCV's arrays)
+    return cv2.calcOpticalFlowPyrLK(
+        before, after, start, start.copy(), winSize=(WINDOW_PX, WINDOW_PX), maxLevel=LEVELS
     )
 
 
@@ -76,4 +83,4 @@ def to_rays(camera: Camera, points_px: Float64) -> Float64:
 def to_pixels(camera: Camera, ray: Float64) -> Float64:
     """``float64[3]`` ray -> ``float64[2]`` px of the frame."""
     flat = camera.image_from_camera @ (ray / ray[2])
-    return camera.distorted(flat[None, :2])[0]
+    return np.asarray(camera.distorted(flat[None, :2])[0], np.float64)

@@ -94,7 +94,7 @@ def _refine(
         normal = slopes.T @ (slopes * weights[:, None])
         if np.linalg.cond(normal) > 1e12:
             return None
-        step = -np.linalg.solve(normal, slopes.T @ (weights * at))
+        step = np.asarray(-np.linalg.solve(normal, slopes.T @ (weights * at)), np.float64)
         rotation = _turn(step[:3]) @ rotation
         direction = direction + step[3:] @ across
         direction = direction / np.linalg.norm(direction)

@@ -99,13 +99,16 @@ def test_every_command_and_option_that_the_texts_name_exists():
     used = {}
     for text in map(_text, ("README.md", "CONTRIBUTING.md", "engines/README.md", "Makefile")):
         for command, rest in re.findall(
-            r"(?:`|/|^ *)perception ((?:(?:bench|render) )?[a-z]+)([^`\n#]*)", text, re.MULTILINE
+            r"(?:`|/|^ *)perception ((?:(?:bench|calibrate|render) )?[a-z]+)([^`\n#]*)",
+            text,
+            re.MULTILINE,
         ):
             used.setdefault(command, set()).update(re.findall(r"--[a-z][a-z-]*", rest))
     assert {"run", "train", "evaluate", "export", "verify", "bench mask", "doctor"} <= set(used)
-    listed = {"": _help(), "bench ": _help("bench"), "render ": _help("render")}
+    groups = ("bench", "calibrate", "render")
+    listed = {"": _help(), **{f"{group} ": _help(group) for group in groups}}
     for command in used:
-        group, word = re.fullmatch(r"(bench |render |)(\w+)", command).groups()
+        group, word = re.fullmatch(r"(bench |calibrate |render |)(\w+)", command).groups()
         assert re.search(rf"\b{word}\b", listed[group]), command
     for command, options in used.items():
         known = _help(*command.split()) if options - {"--help"} else "--help"

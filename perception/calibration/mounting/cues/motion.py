@@ -9,7 +9,10 @@ from perception.core.camera.rotation import rotation_matrix
 from perception.core.types import Float64
 
 RANSAC_PX = 1.0
-TRUNCATED_PX = 1.0  # in the fit: where a residual counts half
+TRUNCATED_PX = (
+    0.1,
+    1.0,
+)  # in the fit: where a residual counts half; twice the deviation of the points, within these
 ROUNDS = 8
 LEAST_POINTS = 24
 STEP = 1e-6  # of the numeric derivative, rad
@@ -90,7 +93,8 @@ def _refine(
 
         at = residuals(np.zeros(5))
         slopes = np.stack([(residuals(STEP * e) - at) / STEP for e in np.eye(5)], axis=1)
-        weights = 1 / (1 + (at / TRUNCATED_PX) ** 2)
+        scale = float(np.clip(3 * np.median(np.abs(at)), *TRUNCATED_PX))
+        weights = 1 / (1 + (at / scale) ** 2)
         normal = slopes.T @ (slopes * weights[:, None])
         if np.linalg.cond(normal) > 1e12:
             return None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from perception.cli.calibrate import bench_mounting
 from perception.cli.latency import (
     batch,
     budget,
@@ -34,6 +35,7 @@ bench_app.command()(budget)
 bench_app.command()(distance)
 bench_app.command()(loadgen)
 bench_app.command()(roofline)
+bench_app.command("mounting")(bench_mounting)
 bench_app.command()(undistort)
 
 

@@ -172,7 +172,7 @@ def test_frames_of_another_size_scale_the_camera_and_of_another_shape_are_refuse
 def test_a_camera_that_nobody_mounted_or_knows_is_refused():
     with pytest.raises(ConfigError, match="height_m is missing"):
         Locator("mine", replace(CAMERA, height_m=None), ROAD, 0)
-    with pytest.raises(ConfigError, match=r"'nobody'.*known cameras.*kitti_2011_09_26"):
+    with pytest.raises(ConfigError, match=r"'nobody'.*known: .*kitti_2011_09_26"):
         find_camera("nobody")
     assert find_camera("kitti_2011_09_26").width_px == 1242
 

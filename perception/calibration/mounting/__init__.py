@@ -1,0 +1,1 @@
+"""How a camera is mounted, from the road that it sees while the vehicle drives."""

@@ -177,7 +177,7 @@ def _flow_heights(
 def _refusal(seen: Seen) -> str:
     """One line: what is missing, what there was instead, and the way out."""
     found = f"expected at least {LEAST_PAIRS} pairs of frames over 3 s of straight driving, got {len(seen.motions)} from {seen.frames} frames"
-    if not seen.refused:
+    if seen.refused.total() <= len(seen.motions):
         return f"mounting: {found}; give a longer recording"
     reason, count = seen.refused.most_common(1)[0]
     way_out = {

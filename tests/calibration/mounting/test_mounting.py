@@ -1,7 +1,5 @@
 """Mounting from the road: points of a known camera on a known way, outliers, and what is refused."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -87,7 +85,14 @@ def test_a_standing_car_is_refused_with_the_way_out():
     seen = Seen(frames=50)
     seen.refused["standing"] = 49
     with pytest.raises(InputError, match="stands most of the time: give a stretch where it drives"):
-        estimate_mounting(seen, replace(CAMERA), None)
+        estimate_mounting(seen, CAMERA, None)
+
+
+def test_a_short_recording_is_not_blamed_on_the_few_pairs_without_use():
+    seen = Seen(frames=30, motions=[(0.1 * i, 0.0, 0.0) for i in range(11)])
+    seen.refused["standing"] = 2
+    with pytest.raises(InputError, match="give a longer recording"):
+        estimate_mounting(seen, CAMERA, None)
 
 
 @pytest.mark.parametrize("text", ["-3", "0", "nan", "900"])

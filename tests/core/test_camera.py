@@ -125,6 +125,12 @@ def test_a_size_rounded_to_whole_pixels_is_still_the_same_shape():
     assert replace(LEVEL, width_px=1242, height_px=375).scaled((414, 125)).size_wh == (414, 125)
 
 
+def test_a_row_that_an_encoder_added_changes_nothing_else():
+    camera = load_camera(EXAMPLE)
+    padded = camera.scaled((camera.width_px, camera.height_px + 1))
+    assert padded == replace(camera, height_px=camera.height_px + 1)
+
+
 def test_another_shape_is_refused():
     with pytest.raises(ConfigError, match="another shape"):
         LEVEL.scaled((1200, 500))

@@ -154,9 +154,13 @@ class Camera:
     def scaled(self, size_wh: tuple[int, int]) -> "Camera":
         """The same camera giving frames of another size of the same shape.
 
+        A row or column more or less on the right or below is what encoders make of odd sizes: it changes nothing but the size.
+
         Raises:
             ConfigError: the size is of another shape: a crop or a stretch needs a calibration of its own.
         """
+        if max(abs(size_wh[0] - self.width_px), abs(size_wh[1] - self.height_px)) <= 1:
+            return replace(self, width_px=size_wh[0], height_px=size_wh[1])
         scale_x, scale_y = size_wh[0] / self.width_px, size_wh[1] / self.height_px
         if abs(scale_x - scale_y) * max(self.size_wh) > SHAPE_TOLERANCE_PX:
             raise ConfigError(

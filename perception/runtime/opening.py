@@ -100,6 +100,8 @@ def open_locators(name: str, engine: Engine, sources: Sequence[Source]) -> tuple
     if not name:
         return ()
     camera = find_camera(name)
+    for source in sources:
+        camera.scaled(source.size_wh)
     if camera.height_m is None:
         logger.info(
             "%s: has no height_m, so nothing is told in metres; perception calibrate mounting finds it",

@@ -99,6 +99,7 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
         check_budget(config.budget_ms, config.backend, engine, len(config.sources))
     with ExitStack() as stack:
         sources = open_sources(config, stack)
+        locators = open_locators(config.camera, engine, sources)  # before the engine: it takes long
         backend = stack.enter_context(open_for(sources, engine, config))
         context = SinkContext(
             engine.manifest.box_classes,
@@ -108,7 +109,6 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
         )
         trackers = open_trackers(config.tracker, engine, sources)
         undistorter = open_undistorter(config, sources, backend)
-        locators = open_locators(config.camera, engine, sources)
         selector = open_selector(config, sources[0], backend, engine, stack, undistorter)
         sinks, observers, web_url = open_outputs(config, context, stack)
         if selector is not None:

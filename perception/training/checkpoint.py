@@ -9,11 +9,11 @@ from zipfile import is_zipfile
 import torch
 from torch import nn
 
-from perception.core.config import build_config, dump_config
+from perception.core.config import dump_config
 from perception.core.errors import ConfigError, InputError
 from perception.models.config import ModelConfig
 from perception.models.weights import Weights
-from perception.training.config import TrainConfig
+from perception.training.config import TrainConfig, read_stored
 
 
 def read_checkpoint(path: Path) -> tuple[TrainConfig, Weights]:
@@ -26,7 +26,7 @@ def read_checkpoint(path: Path) -> tuple[TrainConfig, Weights]:
         if not is_zipfile(path):  # every checkpoint is one
             raise OSError("it is missing, empty or damaged")  # noqa: TRY301 (one message for all that is wrong)
         checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True)
-        config = build_config(TrainConfig, checkpoint["hyper_parameters"], str(path))
+        config = read_stored(checkpoint["hyper_parameters"], str(path))
         prefix = "model."
         weights = {
             name.removeprefix(prefix): tensor

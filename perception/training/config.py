@@ -90,7 +90,7 @@ class BalanceConfig:
         method: in `perception.training.balancing.BALANCERS`.
         weights: for ``fixed``: task -> factor; a task that is not named has 1.
         period: for ``dwa``: steps over which losses are averaged, at least 1.
-        report_every: steps between two measurements of how far the tasks' gradients agree; 0 for none. One costs a step's backward pass.
+        report_every: steps between two measurements of how far the tasks' gradients agree; 0 for none. One costs a backward pass for each task.
     """
 
     method: str = "fixed"
@@ -214,3 +214,18 @@ def load_train_config(preset: str, assignments: Iterable[str] = ()) -> TrainConf
     """
     table = merge(read_preset(preset), parse_assignments(assignments))
     return build_config(TrainConfig, table, f"preset {preset!r}")
+
+
+def read_stored(table: Table, origin: str) -> TrainConfig:
+    """The configuration that a run, a checkpoint or an engine keeps, also one of an earlier version: what is new since then has its default.
+
+    Raises:
+        ConfigError: not such a configuration.
+    """
+    pretraining = table.get("pretrain")
+    if (
+        isinstance(pretraining, dict) and "weights" in pretraining
+    ):  # until 2026-11 init was no place for a backbone alone
+        kept = {key: value for key, value in pretraining.items() if key != "weights"}
+        table = {**table, "pretrain": kept, "init": table.get("init") or pretraining["weights"]}
+    return build_config(TrainConfig, table, origin)

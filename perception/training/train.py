@@ -17,10 +17,10 @@ from pytorch_lightning.callbacks import (
 )
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from perception.core.config import build_config, dump_config
+from perception.core.config import dump_config
 from perception.core.errors import ConfigError
 from perception.training.checkpoint import start_from
-from perception.training.config import TrainConfig
+from perception.training.config import TrainConfig, read_stored
 from perception.training.data import MixedData
 from perception.training.hardware import placement
 from perception.training.module import MultiTaskModule
@@ -144,6 +144,8 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
 def _pretrained_backbone(config: TrainConfig, folder: Path) -> Path | None:
     """The file of weights that the backbone alone starts from, made first where the run asks for it."""
     if config.init:
+        if config.pretrain.steps:
+            logger.info("init is given: nothing is pretrained")
         path = Path(config.init)
         return path if path.suffix == WEIGHTS_SUFFIX else None  # else all weights come from there
     return pretrain(config, folder / "pretrain") if config.pretrain.steps else None
@@ -155,7 +157,7 @@ def _claim_folder(config: TrainConfig, folder: Path) -> Path | None:
     if written.is_file():
         # through the schema, so that what is new since then has its default
         stored = json.loads(written.read_text(encoding="utf-8"))
-        found = dump_config(build_config(TrainConfig, stored, str(written)))
+        found = dump_config(read_stored(stored, str(written)))
         if found != mine:
             keys = sorted(k for k in mine if mine[k] != found[k])
             raise ConfigError(

@@ -7,7 +7,9 @@ from torch import nn
 from perception.core.errors import ConfigError
 from perception.training.balancing import BALANCERS, build_balancer
 from perception.training.balancing.agreement import agreement
-from perception.training.config import BalanceConfig
+from perception.training.config import BalanceConfig, load_train_config
+from perception.training.module import MultiTaskModule
+from tests.training.factories import make_batch
 
 TASKS = ("detection", "segmentation")
 METHODS = sorted(set(BALANCERS) - {"nash_mtl"})  # its solver is not installed here
@@ -159,6 +161,8 @@ def test_agreement_is_the_cosine_on_shared_parameters_alone():
         ({"weights": {"depth": 1.0}}, 1, "unknown task 'depth'"),
         ({"weights": {"detection": -1.0}}, 1, "expected 0 or more"),
         ({"method": "upgrad"}, 2, "expected devices = 1, got 2"),
+        ({"method": "selected"}, 2, "expected devices = 1, got 2"),
+        ({"method": "dwa", "weights": {"detection": 2.0}}, 1, "only method 'fixed' has weights"),
         ({"method": "nash_mtl"}, 1, "torchjd\\[nash-mtl\\]"),
     ],
 )
@@ -170,3 +174,53 @@ def test_what_cannot_be_balanced_is_one_line(options, devices, told):
 def test_a_period_of_nothing_is_refused():
     with pytest.raises(ConfigError, match="period >= 1"):
         BalanceConfig(period=0)
+
+
+@pytest.mark.parametrize("method", ["pcgrad", "mgda", "cagrad", "upgrad", "gradnorm"])
+def test_a_task_without_labels_in_a_batch_stops_nobody(method):
+    net = Net()
+    losses = net.losses()
+    losses["detection"] = losses["detection"] * 0
+    step(method, net, losses)
+    left, right = net.shared.grad.tolist()
+    assert right >= 0.99
+    assert left == pytest.approx(-right / 2, abs=1e-4), "along the other task's gradient"
+
+
+@pytest.mark.parametrize("method", ["gradnorm", "prioritized", "selected"])
+def test_a_first_batch_without_labels_of_a_task_is_not_taken_for_its_start(method):
+    net = Net()
+    losses = net.losses()
+    net, balancer = step(method, net, losses | {"detection": losses["detection"] * 0})
+    for _ in range(50):
+        balancer.backward(net.losses(), list(net.parameters()))
+    if method == "gradnorm":
+        assert balancer.weights.min() > 0.5
+    else:
+        first, second = balancer.progress.need().tolist()
+        assert first == pytest.approx(second, rel=0.05), "both stand where they began"
+
+
+def test_upgrad_of_three_tasks_harms_none_where_the_sum_would():
+    rows = torch.tensor([[1.0, 0.1, 0.0], [-0.9, 0.4, 0.0], [-0.9, 0.1, 0.3]])
+    balancer = build_balancer(BalanceConfig(method="upgrad"), ("a", "b", "c"), 1)
+    joined = balancer.join(rows, torch.ones(3))
+    assert (rows @ joined >= -1e-5).all()
+    assert (rows @ rows.sum(0)).min() < -0.1
+
+
+def test_a_run_reports_how_far_gradients_agree():
+    config = load_train_config(
+        "cascade",
+        [
+            'model={backbone="lean_resnet", pretrained=false, neck_channels=8}',
+            "balance.report_every=1",
+        ],
+    )
+    module = MultiTaskModule(config)
+    logged = {}
+    module.log_dict = lambda found, **_: logged.update(found)
+    module.backward(module.training_step(make_batch(), 0))
+    assert -1 <= logged["agreement/detection_segmentation"] <= 1
+    assert logged["length/detection"] > 0
+    assert all(p.grad is not None for p in module.model.parameters())

@@ -5,7 +5,7 @@ from perception.core.config import dump_config
 from perception.core.errors import ConfigError, InputError
 from perception.models.multitask import MultiTaskModel
 from perception.training.checkpoint import read_checkpoint, start_from
-from perception.training.config import load_train_config
+from perception.training.config import load_train_config, read_stored
 from perception.training.module import MultiTaskModule
 from perception.training.train import train
 from tests.training.factories import write_kitti_road
@@ -126,3 +126,11 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, spoil):
     spoil(path)
     with pytest.raises(InputError, match="not a checkpoint of this project"):
         read_checkpoint(path)
+
+
+def test_a_configuration_of_before_init_took_backbones_is_read_as_what_it_meant():
+    table = dump_config(load_train_config("cascade", SMALL))
+    old = table | {"pretrain": table["pretrain"] | {"weights": "backbone.safetensors"}}
+    assert read_stored(old, "run").init == "backbone.safetensors"
+    old["pretrain"]["weights"] = ""
+    assert dump_config(read_stored(old, "run")) == table

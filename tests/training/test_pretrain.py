@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -46,6 +47,10 @@ def test_a_run_pretrains_its_backbone_once_and_starts_from_it(small, tmp_path, m
 
     monkeypatch.setattr("perception.training.pretrain.run.pl.Trainer", None)
     assert pretrain(small, folder) == began["path"], "all was there"
+    table = json.loads((folder / "config.json").read_text())
+    del table["data"]["colour"]  # as a version wrote it that did not know it
+    (folder / "config.json").write_text(json.dumps(table | {"weights": ""}))
+    assert pretrain(small, folder) == began["path"], "the same, told by an earlier version"
     other = load_train_config("cascade", [*SMALL, "seed=1"])
     with pytest.raises(ConfigError, match="holds another pretraining"):
         pretrain(other, folder)

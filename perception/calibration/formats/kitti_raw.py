@@ -20,7 +20,7 @@ from perception.calibration.formats.base import (
     size_of,
 )
 from perception.core.camera import Camera
-from perception.core.errors import InputError
+from perception.core.errors import ConfigError, InputError
 from perception.core.files import write_atomically
 from perception.datasets.kitti_calib import read_calib
 
@@ -31,7 +31,7 @@ IDENTITY = np.eye(3)
 class KittiRaw(CameraFormat):
     """Cameras ``rect_00`` to ``rect_03`` of the rectified frames that KITTI hands out, and ``00`` to ``03`` of those before that.
 
-    Written are all lines of one camera, its rectified frames those of the same matrix without distortion.
+    Written are the lines of one camera; those of its rectified frames only where its lens does not bend: they are the same then.
     """
 
     title = "KITTI's calib_cam_to_cam"
@@ -63,8 +63,14 @@ class KittiRaw(CameraFormat):
         )
 
     def write(self, camera: Camera, path: Path, name: str) -> None:
-        """Write the file."""
-        number = self.choose(name).removeprefix("rect_")
+        """Write the file; frames whose lens bends are not those of a ``rect_`` camera."""
+        bends = any(camera.distortion)
+        name = self.choose(name or (NUMBERS[0] if bends else ""))
+        if bends and name.startswith("rect_"):
+            raise ConfigError(
+                f"{path}: {name} is rectified, and the camera's lens bends; expected --to-name {name.removeprefix('rect_')}"
+            )
+        number = name.removeprefix("rect_")
         matrix = np.array(matrix_of(camera))
         lines: dict[str, Iterable[float]] = {
             f"S_{number}": camera.size_wh,
@@ -72,9 +78,12 @@ class KittiRaw(CameraFormat):
             f"D_{number}": camera.distortion or (0.0,) * 5,
             f"R_{number}": IDENTITY.ravel(),
             f"T_{number}": (0.0,) * 3,
-            f"S_rect_{number}": camera.size_wh,
-            f"R_rect_{number}": IDENTITY.ravel(),
-            f"P_rect_{number}": np.hstack([matrix, np.zeros((3, 1))]).ravel(),
         }
+        if not bends:
+            lines |= {
+                f"S_rect_{number}": camera.size_wh,
+                f"R_rect_{number}": IDENTITY.ravel(),
+                f"P_rect_{number}": np.hstack([matrix, np.zeros((3, 1))]).ravel(),
+            }
         shown = (f"{key}: {' '.join(f'{x:.12e}' for x in row)}\n" for key, row in lines.items())
         write_atomically(path, "".join(shown).encode())

@@ -128,7 +128,8 @@ def _told_size(folder: Path, token: str) -> tuple[int, int] | None:
         return None
     for row in _read_rows(file, ("calibrated_sensor_token", "width", "height")):
         if row["calibrated_sensor_token"] == token:
-            return int(row["width"]), int(row["height"])
+            width, height = numbers(file, "width and height", [row["width"], row["height"]], (2,))
+            return int(width), int(height)
     return None
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from perception.core.errors import ConfigError
 from perception.core.registry import Registry
-from perception.training.balancing.base import Balancer, GradientBalancer
+from perception.training.balancing.base import Balancer
+from perception.training.balancing.weights import Fixed, Uncertainty
 from perception.training.config import BalanceConfig
 
 __all__ = ["BALANCERS", "Balancer", "build_balancer"]
@@ -44,8 +45,12 @@ def build_balancer(config: BalanceConfig, tasks: Sequence[str], devices: int) ->
         "dwa": {"period": config.period},
     }
     balancer: Balancer = BALANCERS[config.method](tasks, **options.get(config.method, {}))
-    if devices != 1 and isinstance(balancer, GradientBalancer):
+    if config.weights and config.method != "fixed":
         raise ConfigError(
-            f"balance.method {config.method!r} joins gradients before devices exchange them; expected devices = 1, got {devices}"
+            f"balance.weights: only method 'fixed' has weights, got method {config.method!r}"
+        )
+    if devices != 1 and not isinstance(balancer, Fixed | Uncertainty):
+        raise ConfigError(
+            f"balance.method {config.method!r} decides on each device by its own losses; expected devices = 1, got {devices}"
         )
     return balancer

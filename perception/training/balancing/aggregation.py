@@ -27,14 +27,17 @@ class Aggregated(GradientBalancer):
     def __init__(self, tasks: Sequence[str], aggregator: Aggregator) -> None:
         super().__init__(tasks)
         self._aggregator = aggregator
+        self._fixed_count = isinstance(aggregator, NashMTL)  # it is made for so many tasks
 
     def join(self, jacobian: Tensor, losses: Tensor) -> Tensor:
         """By the aggregator, times the number of tasks where it gives a mean, so that steps are as long as those of a sum."""
         del losses
-        if not jacobian.shape[1]:
+        # a task without labels in this batch pulls nowhere; some aggregators would stand still for it
+        pulling = jacobian if self._fixed_count else jacobian[jacobian.any(dim=1)]
+        if not len(pulling):
             return jacobian.sum(dim=0)
-        joined: Tensor = self._aggregator(jacobian)
-        return joined if isinstance(self._aggregator, PCGrad) else joined * len(self.tasks)
+        joined: Tensor = self._aggregator(pulling)
+        return joined if isinstance(self._aggregator, PCGrad) else joined * len(pulling)
 
 
 class NonNegative:

@@ -10,7 +10,9 @@ Losses = Mapping[str, Tensor]  # task -> scalar
 
 
 class Balancer(nn.Module, ABC):
-    """Joins the losses of tasks. Its parameters and buffers, if any, are learnt and kept with the network's.
+    """Joins the losses of tasks. Its parameters and buffers, if any, are learnt and kept with the network's; other state is not.
+
+    A task without labels in a batch has a loss of 0 there.
 
     Args:
         tasks: names, in the order of their losses.
@@ -53,7 +55,8 @@ class GradientBalancer(Balancer):
         """One pass a task; what they share goes through `join`."""
         ordered = [losses[task] for task in self.tasks]
         grads, shared = task_gradients(ordered, params)
-        joined = self.join(flatten(grads, params, shared), torch.stack(ordered).detach())
+        jacobian = flatten(grads, params, shared)
+        joined = self.join(jacobian, torch.stack(ordered).detach()) if any(shared) else jacobian[0]
         start = 0
         for index, param in enumerate(params):
             found = next((row[index] for row in grads if row[index] is not None), None)
@@ -101,7 +104,7 @@ def flatten(grads: TaskGradients, params: Sequence[nn.Parameter], shared: Sequen
     """Gradients of the shared parameters as ``float[T, P]``; zero where a task does not reach one that others share."""
     chosen = [i for i, is_shared in enumerate(shared) if is_shared]
     if not chosen:
-        return torch.zeros(len(grads), 0)
+        return params[0].new_zeros(len(grads), 0)
     rows = []
     for row in grads:
         parts = []

@@ -33,15 +33,17 @@ class Progress(nn.Module):
 
     def update(self, losses: Tensor) -> None:
         """Take the losses ``float[T]`` of one step in."""
-        losses = losses.detach().float().clamp(min=SMALL)
-        if not self.first.any():
-            self.first.copy_(losses)
-            self.mean.copy_(losses)
-        self.mean.lerp_(losses, 1 - self._inertia)
+        losses = losses.detach().float()
+        seen = losses > 0  # the others have no labels in this batch
+        fresh = seen & (self.first == 0)
+        self.first.copy_(torch.where(fresh, losses, self.first))
+        followed = self.mean.lerp(losses, 1 - self._inertia)
+        self.mean.copy_(torch.where(fresh, losses, torch.where(seen, followed, self.mean)))
 
     def need(self) -> Tensor:
         """``float[T]``, more than 0: - (1 - k) ^ gamma log k for a figure k (equation 3 there)."""
-        figure = (1 - self.mean / self.first.clamp(min=SMALL)).clamp(0.05, 0.95)
+        known = torch.where(self.first > 0, self.mean / self.first.clamp(min=SMALL), 1.0)
+        figure = (1 - known).clamp(0.05, 0.95)
         return -(1 - figure).pow(self._gamma) * figure.log()
 
 
@@ -64,10 +66,9 @@ class Prioritized(LossBalancer):
 
 
 class Selected(Balancer):
-    """Each step trains the task in most need for certain, and each other with the chance of its need to the greatest.
+    """Each step trains the task in most need for certain, and each other with the chance of its need to the greatest, but at least 1 in `LARGEST`.
 
-    What is not chosen has no backward pass in this step. A loss counts by the inverse of its chance, at most `LARGEST` times, so that in the mean
-    all tasks weigh alike.
+    What is not chosen has no backward pass in this step. A loss counts by the inverse of its chance, so that in the mean all tasks weigh alike.
 
     Args:
         tasks: names, in the order of their losses.

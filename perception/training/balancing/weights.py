@@ -47,7 +47,7 @@ class Uncertainty(LossBalancer):
         self.weighting = UW(len(tasks))
 
     def total(self, losses: Tensor) -> Tensor:
-        """Half of exp(-s) L + s, summed over the tasks."""
+        """Half of (exp(-s) L + s), summed over the tasks: at the start half of what equal weights give."""
         return self.weighting(losses)
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from perception.core.errors import ConfigError
 from perception.training.colours import COLOURS
 from perception.training.config import PretrainConfig
 from perception.training.pretrain.base import Pretraining
@@ -57,6 +58,10 @@ class ViewComparison(Pretraining):
 
     def __init__(self, backbone: str, config: PretrainConfig) -> None:
         super().__init__(backbone, config)
+        if config.data.batch_size < 2:
+            raise ConfigError(
+                f"pretrain.data.batch_size: views are compared with those of other frames; expected at least 2, got {config.data.batch_size}"
+            )
         width, height = config.data.crop_wh
         self.views = Views((height // 2, width // 2))
         self.projection = self.make_projection(self.student.out_channels[-1])

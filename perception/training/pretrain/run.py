@@ -3,7 +3,6 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
@@ -12,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from perception.core.config import dump_config
+from perception.core.config import Table, dump_config
 from perception.core.errors import ConfigError
-from perception.training.config import TrainConfig
+from perception.training.config import TrainConfig, read_stored
 from perception.training.data import MixedData
 from perception.training.hardware import placement
 from perception.training.pretrain import METHODS
@@ -87,11 +86,15 @@ def pretrain(config: TrainConfig, folder: Path) -> Path:
     return weights
 
 
-def _read_config(path: Path) -> Any:  # noqa: ANN401 (JSON of any shape)
+def _read_config(path: Path) -> Table | None:
+    """What was asked for before, with today's defaults for what is new; ``None`` where it cannot be read."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        whole = {"pretrain": {k: v for k, v in stored.items() if k not in {"backbone", "seed"}}}
+        found = read_stored(whole, str(path)).pretrain
+    except (ValueError, AttributeError, ConfigError):
         return None  # half written when a run was killed: of no pretraining at all
+    return {"backbone": stored.get("backbone"), "seed": stored.get("seed"), **dump_config(found)}
 
 
 def load_backbone(backbone: nn.Module, path: Path) -> None:

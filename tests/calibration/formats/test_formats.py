@@ -157,8 +157,19 @@ def test_tables_that_are_there_are_not_replaced(tmp_path):
 
 def test_a_rectified_camera_of_a_recording_day_has_no_distortion(tmp_path):
     path = tmp_path / "calib_cam_to_cam.txt"
-    write_camera(CAMERA, path, name="03")
-    assert read_camera(path, name="rect_03") == replace(CAMERA, distortion=(), source=path.name)
+    straight = replace(CAMERA, distortion=())
+    write_camera(straight, path, name="03")
+    assert read_camera(path, name="rect_03") == replace(straight, source=path.name)
+    with pytest.raises(InputError, match="S_rect_02"):
+        read_camera(path)
+
+
+def test_a_lens_that_bends_is_of_no_rectified_camera(tmp_path):
+    path = tmp_path / "calib_cam_to_cam.txt"
+    with pytest.raises(ConfigError, match="rect_03 is rectified.*--to-name 03"):
+        write_camera(CAMERA, path, name="rect_03")
+    write_camera(CAMERA, path)
+    assert read_camera(path, name="02").distortion == CAMERA.distortion
     with pytest.raises(InputError, match="S_rect_02"):
         read_camera(path)
 

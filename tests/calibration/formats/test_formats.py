@@ -166,7 +166,7 @@ def test_a_rectified_camera_of_a_recording_day_has_no_distortion(tmp_path):
 
 def test_a_lens_that_bends_is_of_no_rectified_camera(tmp_path):
     path = tmp_path / "calib_cam_to_cam.txt"
-    with pytest.raises(ConfigError, match="rect_03 is rectified.*--to-name 03"):
+    with pytest.raises(ConfigError, match=r"rect_03 is rectified.*--to-name 03"):
         write_camera(CAMERA, path, name="rect_03")
     write_camera(CAMERA, path)
     assert read_camera(path, name="02").distortion == CAMERA.distortion

@@ -10,7 +10,7 @@ import typer
 from perception import __version__
 from perception.cli.archive import archive
 from perception.cli.bench import bench_app
-from perception.cli.build import ManyValues, build
+from perception.cli.build import ManyValues, build, quantize
 from perception.cli.calibrate import calibrate_app
 from perception.cli.evaluate import evaluate, verify
 from perception.cli.options import (
@@ -19,13 +19,12 @@ from perception.cli.options import (
     CameraOption,
     EngineOption,
     PrecisionOption,
-    SetOption,
     SizeOption,
     ThreadsOption,
     close,
 )
-from perception.cli.quantize import quantize
 from perception.cli.render import render_app
+from perception.cli.training import pretrain, study, train
 from perception.core.errors import ExitCode
 
 app = typer.Typer(
@@ -42,6 +41,9 @@ app.command()(archive)
 app.command()(quantize)
 app.command(cls=ManyValues)(build)
 app.command()(evaluate)
+app.command()(train)
+app.command()(study)
+app.command()(pretrain)
 app.command()(verify)
 
 
@@ -178,52 +180,6 @@ def run(
     close(summary)
     if any(camera["lost"] for camera in summary["cameras"]):
         raise typer.Exit(ExitCode.INPUT)
-
-
-@app.command()
-def train(
-    preset: Annotated[str, typer.Option(help="a shipped preset, or the path of a TOML file")],
-    changes: SetOption = None,
-    out: Annotated[
-        Path | None, typer.Option(help="folder of the run; one that exists goes on")
-    ] = None,
-) -> None:
-    """Train a preset; a run that was killed goes on where it stopped."""
-    from perception.training.config import load_train_config
-    from perception.training.train import train as train_network
-
-    close(
-        train_network(
-            load_train_config(preset, changes or ()), out or Path("runs") / Path(preset).stem
-        )
-    )
-
-
-@app.command()
-def study(
-    study: Annotated[str, typer.Argument(help="a shipped study, or the path of a TOML file")],
-    out: Annotated[
-        Path | None, typer.Option(help="folder of the study; one that exists goes on")
-    ] = None,
-) -> None:
-    """Train several recipes with several seeds, score all alike and compare them; what is finished is not done again."""
-    from rich.console import Console
-
-    from perception.export.forward_times import draw_pareto, time_arms
-    from perception.training.study.config import load_study
-    from perception.training.study.report import rich_table, write_markdown
-    from perception.training.study.run import run_study
-
-    loaded = load_study(study)
-    folder = out or Path("runs") / loaded.name
-    summary = run_study(loaded, folder)
-    if loaded.scoring.forward_size:
-        for name, times in time_arms(loaded, pairs=60).items():
-            summary["arms"][name]["forward"] = times
-        write_markdown(Path(summary["table"]), loaded.name, summary)
-        draw_pareto(folder / "pareto.png", summary["arms"])
-    Console(stderr=True).print(rich_table(loaded.name, summary))
-    close(summary)
 
 
 @app.command()

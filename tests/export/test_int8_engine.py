@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from perception.backends import CPU_BACKENDS, default_precision, open_backend
-from perception.cli.quantize import quantize
+from perception.cli.build import quantize
 from perception.core.errors import ConfigError, EngineError, OutputError
 from perception.core.labels import ROAD
 from perception.core.manifest import INT8_FILE, load_engine, sha256

@@ -1,10 +1,13 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from perception.cli.app import app
 from perception.core.errors import ConfigError
 from perception.models.backbones import BACKBONES
 from perception.training.checkpoint import read_checkpoint
@@ -141,3 +144,13 @@ def test_views_differ_and_keep_type_and_layout():
     assert first.shape == second.shape == (2, 32, 48, 3)
     assert first.dtype == torch.uint8
     assert not torch.equal(first, second)
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_command_gives_weights_that_a_run_starts_from(small, tmp_path):
+    words = [word for change in SMALL for word in ("--set", change)]
+    out = str(tmp_path / "first")
+    done = CliRunner().invoke(app, ["pretrain", "--method", "triplet", "--preset", "cascade", "--steps", "2", "--out", out, *words])  # fmt: skip
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["method"] == "triplet"
+    load_backbone(BACKBONES["lean_resnet"](False), Path(told["weights"]))

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from perception.core.errors import ConfigError
-from perception.core.types import Float32, UInt8
+from perception.core.types import Float32, Float64, UInt8
 
 PADDING_VALUE = 114  # of every channel of the padding, in training and in the car
 SIZE_MULTIPLE = 32  # the deepest stride of the network: engine sizes are multiples of it
@@ -100,6 +100,21 @@ def map_to_frame(content: UInt8, frame_wh: tuple[int, int]) -> UInt8:
         return np.ascontiguousarray(content)
     # uint8 stays uint8
     return cv2.resize(content, frame_wh, interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[return-value]
+
+
+def subdivide(polygon: Float64, longest: float) -> Float64:
+    """A closed polygon ``[P, 2]`` with corners added so that no side is longer than `longest`: ``float64[Q, 2]``, Q >= P.
+
+    What is then bent by a lens stays near its true course between them.
+    """
+    start = np.asarray(polygon, np.float64)
+    edge = np.roll(start, -1, axis=0) - start
+    parts = np.maximum(1, np.ceil(np.hypot(*edge.T) / longest)).astype(int)
+    which = np.repeat(np.arange(len(start)), parts)
+    first = np.repeat(np.cumsum(parts) - parts, parts)
+    share = (np.arange(len(which)) - first) / parts[which]
+    points: Float64 = start[which] + share[:, None] * edge[which]
+    return points
 
 
 def box_iou(a_xyxy: Float32, b_xyxy: Float32) -> Float32:

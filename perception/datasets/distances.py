@@ -17,6 +17,7 @@ from perception.core.labels import BOX_CLASSES, MAPPINGS
 from perception.core.types import Float32, Float64, Int64, UInt8
 from perception.datasets.base import find_picture, list_stems, read_image
 from perception.datasets.kitti_calib import nominal_camera
+from perception.datasets.kitti_object import read_label_file
 from perception.render.disk import read_frame
 from perception.render.records import ObjectLabel, RenderedFrame
 from perception.render.store import is_clear, list_drives
@@ -53,20 +54,33 @@ def kitti_distances(root: Path) -> Iterator[DistanceSample]:
         InputError: the set is not there, or damaged.
     """
     folder = root / "training"
-    table = MAPPINGS["kitti_object"].boxes
     for stem in list_stems(folder / "image_2"):
         image = read_image(find_picture(folder / "image_2", stem))
         camera = nominal_camera(folder / "calib" / f"{stem}.txt", (image.shape[1], image.shape[0]))
-        rows = [line.split() for line in (folder / "label_2" / f"{stem}.txt").read_text(encoding="utf-8").splitlines()]  # fmt: skip
-        kept = [row for row in rows if table[row[0]] != "ignore" and float(row[1]) <= WHOLE]
+        kept = read_label_file(folder / "label_2" / f"{stem}.txt", _whole_objects)
+        boxes, ids, true_m = zip(*kept, strict=True) if kept else ((), (), ())
         yield DistanceSample(
             stem,
             image,
             camera,
-            np.array([row[4:8] for row in kept], np.float32).reshape(-1, 4),
-            np.array([BOX_CLASSES.index(table[row[0]]) for row in kept], np.int64),
-            np.array([_nearest_corner_m([float(n) for n in row[8:15]]) for row in kept]),
+            np.array(boxes, np.float32).reshape(-1, 4),
+            np.array(ids, np.int64),
+            np.array(true_m, np.float64),
         )
+
+
+def _whole_objects(rows: list[list[str]]) -> list[tuple[list[float], int, float]]:
+    """Box, class and true distance of each object of a label file that is not truncated."""
+    table = MAPPINGS["kitti_object"].boxes
+    return [
+        (
+            [float(n) for n in row[4:8]],
+            BOX_CLASSES.index(table[row[0]]),
+            _nearest_corner_m([float(n) for n in row[8:15]]),
+        )
+        for row in rows
+        if table[row[0]] != "ignore" and float(row[1]) <= WHOLE
+    ]
 
 
 def _nearest_corner_m(numbers: list[float]) -> float:

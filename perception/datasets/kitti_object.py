@@ -3,8 +3,9 @@
 Source: Geiger, Lenz, Urtasun, "Are we ready for autonomous driving?", CVPR 2012.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from perception.datasets.base import (
     unknown_split,
 )
 from perception.datasets.kitti_calib import nominal_camera
+
+T = TypeVar("T")
 
 EVERY = 5  # each fifth frame is validation
 LOCATION_Z = 12  # place, behind the type, of the metres from the camera along its axis
@@ -57,11 +60,16 @@ class KittiObject(Dataset):
 
     def _read_boxes(self, name: str, shape: tuple[int, ...]) -> BoxLabels:
         path = self._folder / "label_2" / f"{name}.txt"
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-            return parse_objects((line.split() for line in lines), shape)
-        except (OSError, ValueError, KeyError, IndexError) as error:
-            raise InputError(f"{path}: not a KITTI label file: {error!r}") from error
+        return read_label_file(path, lambda rows: parse_objects(rows, shape))
+
+
+def read_label_file(path: Path, parse: Callable[[list[list[str]]], T]) -> T:
+    """What `parse` makes of the rows of a label file; `InputError` where it cannot be read or `parse` finds a row that is none."""
+    try:
+        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        return parse(rows)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise InputError(f"{path}: not a KITTI label file: {error!r}") from error
 
 
 def parse_objects(rows: Iterable[Sequence[str]], shape: tuple[int, ...]) -> BoxLabels:

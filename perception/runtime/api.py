@@ -18,6 +18,7 @@ from perception.core.types import Frame, Scene, UInt8
 from perception.runtime.opening import (
     RunConfig,
     build_locator,
+    open_camera,
     open_for,
     open_locators,
     open_sources,
@@ -152,6 +153,7 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
     opened = load_engine(engine)
     with ExitStack() as stack:
         frames = open_sources(config, stack)
+        known = open_camera(config.camera, frames)
         runner = stack.enter_context(open_for(frames, opened, config))
         pipeline = Pipeline(
             frames,
@@ -159,8 +161,8 @@ def stream(  # noqa: PLR0913 (all but two are keywords)
             opened.manifest,
             live=live,
             trackers=open_trackers(tracker, opened, frames),
-            undistorter=open_undistorter(config, frames, runner),
-            locators=open_locators(config.camera, opened, frames),
+            undistorter=open_undistorter(config.camera, known, frames, runner),
+            locators=open_locators(config.camera, known, opened, frames),
         )
         with pipeline:
             yield from pipeline.scenes(limit)

@@ -91,17 +91,26 @@ def open_trackers(name: str, engine: Engine, sources: Sequence[Source]) -> tuple
     return tuple(tracker for tracker in opened if tracker is not None)
 
 
-def open_locators(name: str, engine: Engine, sources: Sequence[Source]) -> tuple[Locator, ...]:
-    """What puts the scenes of each source on the road, with the camera of this name; none for an empty name, or where its mounting is unknown.
+def open_camera(name: str, sources: Sequence[Source]) -> Camera | None:
+    """The camera of this name, which takes the pictures of all sources; ``None`` for an empty name.
 
     Raises:
         ConfigError: no such camera, or the frames of a source have another shape.
     """
     if not name:
-        return ()
+        return None
     camera = find_camera(name)
     for source in sources:
         camera.scaled(source.size_wh)
+    return camera
+
+
+def open_locators(
+    name: str, camera: Camera | None, engine: Engine, sources: Sequence[Source]
+) -> tuple[Locator, ...]:
+    """What puts the scenes of each source on the road; nothing without a camera, or where its mounting is unknown."""
+    if camera is None:
+        return ()
     if camera.height_m is None:
         logger.info(
             "%s: has no height_m, so nothing is told in metres; perception calibrate mounting finds it",
@@ -152,32 +161,26 @@ def open_for(sources: Source | Sequence[Source], engine: Engine, config: RunConf
 
 
 def open_undistorter(
-    config: RunConfig, sources: Sequence[Source], backend: Backend
+    name: str, camera: Camera | None, sources: Sequence[Source], backend: Backend
 ) -> Undistorter | None:
     """What undoes the lens of the camera, its tables made for the frames of the source; ``None`` without a camera, or where its lens does not bend.
 
     Raises:
-        ConfigError: no such camera, its frames have another shape, or its lens bends and there are several sources, or the plan fits frames itself.
+        ConfigError: its lens bends, and there are several sources or the plan fits frames itself.
     """
-    if not config.camera:
+    undistorter = None if camera is None else build_undistorter(camera)
+    if undistorter is None:
         return None
-    camera = find_camera(config.camera)
-    for source in sources:
-        camera.scaled(source.size_wh)
-    undistorter = build_undistorter(camera)
-    if undistorter is not None and len(sources) > 1:
+    if len(sources) > 1:
         raise ConfigError(
-            f"--camera {config.camera}: its lens bends: expected one source, whose camera it is; got {len(sources)}"
+            f"--camera {name}: its lens bends: expected one source, whose camera it is; got {len(sources)}"
         )
-    if undistorter is not None and backend.fit is not None:
+    if backend.fit is not None:
         raise ConfigError(
-            f"--camera {config.camera}: its lens bends, which a plan for whole frames cannot undo; build the plan without --frame"
+            f"--camera {name}: its lens bends, which a plan for whole frames cannot undo; build the plan without --frame"
         )
-    if undistorter is not None:
-        cut = undistorter.fit(sources[0].size_wh, backend.size_wh).unseen_share
-        logger.info(
-            "%s: lens undone; the view leaves %.1f %% of the frame out", config.camera, 100 * cut
-        )
+    cut = undistorter.fit(sources[0].size_wh, backend.size_wh).unseen_share
+    logger.info("%s: lens undone; the view leaves %.1f %% of the frame out", name, 100 * cut)
     return undistorter
 
 

@@ -24,6 +24,7 @@ from perception.runtime.budget.selector import TaskSelector
 from perception.runtime.budget.variants import check_budget
 from perception.runtime.opening import (
     RunConfig,
+    open_camera,
     open_for,
     open_locators,
     open_outputs,
@@ -99,7 +100,8 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
         check_budget(config.budget_ms, config.backend, engine, len(config.sources))
     with ExitStack() as stack:
         sources = open_sources(config, stack)
-        locators = open_locators(config.camera, engine, sources)  # before the engine: it takes long
+        camera = open_camera(config.camera, sources)  # before the engine, which takes long
+        locators = open_locators(config.camera, camera, engine, sources)
         backend = stack.enter_context(open_for(sources, engine, config))
         context = SinkContext(
             engine.manifest.box_classes,
@@ -108,7 +110,7 @@ def open_run(config: RunConfig) -> Iterator[OpenRun]:
             len(sources),
         )
         trackers = open_trackers(config.tracker, engine, sources)
-        undistorter = open_undistorter(config, sources, backend)
+        undistorter = open_undistorter(config.camera, camera, sources, backend)
         selector = open_selector(config, sources[0], backend, engine, stack, undistorter)
         sinks, observers, web_url = open_outputs(config, context, stack)
         if selector is not None:

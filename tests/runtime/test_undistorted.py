@@ -11,7 +11,7 @@ import perception
 from perception.core.camera import UNSEEN, Camera, save_camera
 from perception.core.errors import ConfigError
 from perception.core.geometry import Letterbox
-from perception.runtime.opening import RunConfig, open_undistorter
+from perception.runtime.opening import RunConfig, open_camera, open_undistorter
 from perception.runtime.run import run
 
 BENT = Camera(
@@ -88,8 +88,8 @@ def test_a_camera_whose_frames_are_rectified_changes_nothing(video, tiny_engine,
 def _opened(camera, size_wh=(64, 48), fit=None, sources=1):
     source = SimpleNamespace(size_wh=size_wh)
     backend = SimpleNamespace(size_wh=(64, 64), fit=fit)
-    config = RunConfig(source="demo", camera=camera)
-    return open_undistorter(config, [source] * sources, backend)
+    known = open_camera(camera, [source] * sources)
+    return open_undistorter(camera, known, [source] * sources, backend)
 
 
 @pytest.mark.parametrize(

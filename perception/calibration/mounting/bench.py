@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from perception.calibration.mounting.calibrate import MountingConfig, observe
-from perception.calibration.mounting.combine import Joined
+from perception.calibration.mounting.combine import NORMAL_95, Joined
 from perception.calibration.mounting.drives import bench_drive, drive_folder
 from perception.calibration.mounting.estimate import estimate_mounting
 from perception.core.camera import Camera, save_camera
@@ -105,4 +105,6 @@ def bench_table(summary: dict[str, Any]) -> Table:
 def _cell(one: dict[str, Any] | None) -> str:
     if one is None:
         return "-"
-    return f"{one['error']:+.3f} ({1.96 * one['sigma']:.3f}){'' if one['holds'] else ' missed'}"
+    return (
+        f"{one['error']:+.3f} ({NORMAL_95 * one['sigma']:.3f}){'' if one['holds'] else ' missed'}"
+    )

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot, sqrt
+from statistics import NormalDist
 
 import numpy as np
 
 from perception.core.types import Float64
 
-NORMAL_95 = 1.959964
+NORMAL_95 = NormalDist().inv_cdf(0.975)  # sigmas of a 95 % interval
 BLOCK_S = 1.0  # a mounting swings on its springs at about 1 Hz: what lies closer together is not independent
 LEAST_BLOCKS = 3
 RESAMPLES = 500
@@ -21,7 +22,7 @@ class Estimate:
 
     Attributes:
         value: of it.
-        sigma: one standard deviation, so that the 95 % interval is value +- 1.96 sigma, few stretches allowed for.
+        sigma: one standard deviation, so that the 95 % interval is value +- NORMAL_95 sigma, few stretches allowed for.
         count: pictures, pairs or boxes that it is made of.
     """
 

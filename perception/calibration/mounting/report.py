@@ -6,7 +6,7 @@ import cv2
 import matplotlib as mpl
 import numpy as np
 
-from perception.calibration.mounting.combine import Joined
+from perception.calibration.mounting.combine import NORMAL_95, Joined
 from perception.calibration.mounting.cues.motion import ahead_of
 from perception.calibration.mounting.cues.tracks import to_pixels
 from perception.calibration.mounting.estimate import Mounting
@@ -71,7 +71,7 @@ def write_report(path: Path, seen: Seen, mounting: Mounting, camera: Camera) -> 
 def headline(mounting: Mounting) -> str:
     """Pitch, yaw and height with their 95 % intervals, in one line."""
     parts = [
-        f"{name} {one.estimate.value:.2f} +- {1.96 * one.estimate.sigma:.2f} {unit}"
+        f"{name} {one.estimate.value:.2f} +- {NORMAL_95 * one.estimate.sigma:.2f} {unit}"
         for name, one, unit in (
             ("pitch", mounting.pitch, "deg"),
             ("yaw", mounting.yaw, "deg"),
@@ -87,7 +87,7 @@ def told_of(mounting: Mounting) -> list[str]:
 
     def line(name: str, joined: Joined) -> str:
         cues = (
-            f"{cue} {one.value:.2f} +- {1.96 * one.sigma:.2f} (n {one.count})"
+            f"{cue} {one.value:.2f} +- {NORMAL_95 * one.sigma:.2f} (n {one.count})"
             for cue, one in joined.cues.items()
         )
         return f"{name}: {'; '.join(cues)}"

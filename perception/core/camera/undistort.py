@@ -15,7 +15,13 @@ from perception.core.camera import lens
 from perception.core.camera.ground import OUTSIDE_PX
 from perception.core.camera.model import Camera
 from perception.core.errors import ConfigError, InputError
-from perception.core.geometry import PADDING_VALUE, Letterbox, fit_letterbox, shrink_sizes
+from perception.core.geometry import (
+    PADDING_VALUE,
+    Letterbox,
+    fit_letterbox,
+    shrink_sizes,
+    subdivide,
+)
 from perception.core.types import Bool, Float32, Float64, Int16, UInt8, UInt16
 
 UNSEEN = 255  # in a class map: the engine saw nothing there
@@ -65,13 +71,7 @@ class Undistortion(Letterbox):
 
     def bend_outline(self, polygon: Float32) -> Float32:
         """``float32[P, 2]`` in px of the view -> ``float32[Q, 2]`` in px of the frame; Q is larger: what was straight is bent."""
-        start = polygon.astype(np.float64)
-        edge = np.roll(start, -1, axis=0) - start
-        parts = np.maximum(1, np.ceil(np.linalg.norm(edge, axis=1) / STEP_PX)).astype(int)
-        which = np.repeat(np.arange(len(start)), parts)
-        first = np.repeat(np.cumsum(parts) - parts, parts)
-        share = (np.arange(len(which)) - first) / parts[which]
-        points = self.camera.distorted(start[which] + share[:, None] * edge[which])
+        points = self.camera.distorted(subdivide(polygon.astype(np.float64), STEP_PX))
         return np.clip(points, 0, self.frame_wh).astype(np.float32)
 
     def seen(self, content: UInt8) -> UInt8:

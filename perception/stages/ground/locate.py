@@ -5,8 +5,9 @@ Knows nothing of lanes: the free distance is that of a corridor straight ahead o
 
 import numpy as np
 
-from perception.core.camera import GroundGrid, resample
+from perception.core.camera import UNSEEN, GroundGrid, resample
 from perception.core.errors import ConfigError
+from perception.core.geometry import subdivide
 from perception.core.types import Float32, Float64, FreeDistance, Ground, Scene, UInt8
 from perception.stages.ground.plane import RoadPlane
 
@@ -16,7 +17,6 @@ BLOCKED_SHARE = 0.2  # of the cells of a row that are not road: less are specks 
 BORDER_PX = 1.5  # a foot so near to the frame's lower border may be cut by it
 SIDE_PX = 16.0  # longest side of an outline where the lens bends it
 BORDER, HORIZON = "foot cut by the lower border of the frame", "foot at or above the horizon"
-NO_ROAD = 255  # class of what lies outside of the frame; an engine's classes are fewer
 
 
 class Corridor:
@@ -45,7 +45,7 @@ class Corridor:
         """How far the road reaches without a gap, z in m, and what is there: ``"not road"`` or ``"view"``."""
         if not len(self.z_m):
             return 0.0, "not road"
-        found = resample(class_map, self.points_px, linear=False, border=NO_ROAD)
+        found = resample(class_map, self.points_px, linear=False, border=UNSEEN)
         blocked = np.flatnonzero((found != road_class).mean(axis=1) > BLOCKED_SHARE)
         if len(blocked):
             return float(self.z_m[blocked[0]]), "not road"
@@ -115,7 +115,7 @@ def road_polygon(outline_px: Float32, plane: RoadPlane) -> Float32:
     """
     outline = outline_px.astype(np.float64)
     if plane.camera.distortion:
-        outline = _shorter_sides(outline)
+        outline = subdivide(outline, SIDE_PX)
     straight = plane.camera.undistorted(outline)
     straight = straight[~np.isnan(straight).any(axis=1)]
     if not len(straight):
@@ -158,14 +158,6 @@ def free_distance(
     # nothing was in the way: the road may go on for ever
     high_m = float("inf") if ended_by == "view" else high_m
     return FreeDistance(free_m, (low_m, high_m), CORRIDOR_M, ended_by)
-
-
-def _shorter_sides(polygon: Float64) -> Float64:
-    """The same polygon with corners added, so that no side is longer than `SIDE_PX`."""
-    steps = np.roll(polygon, -1, axis=0) - polygon
-    parts = np.maximum(1, np.ceil(np.hypot(*steps.T) / SIDE_PX)).astype(int)
-    sides = zip(polygon, steps, parts.tolist(), strict=True)
-    return np.concatenate([start + step * np.arange(n)[:, None] / n for start, step, n in sides])
 
 
 def _clip(polygon: Float64, inside: Float64) -> Float64:

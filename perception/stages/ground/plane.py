@@ -7,13 +7,14 @@ and has no upper end where 1 / z may be 0. The road is taken as a plane; its slo
 
 from dataclasses import dataclass, replace
 from math import hypot
+from statistics import NormalDist
 
 import numpy as np
 
 from perception.core.camera import Camera
 from perception.core.types import Float64
 
-Z95 = 1.959964  # sigmas of a 95 % interval
+Z95 = NormalDist().inv_cdf(0.975)  # sigmas of a 95 % interval
 LESS_SURE_THAN_LONG = 2**0.5 - 1  # share of 1 / z at which the interval of z is as wide as z
 STEP_DEG, STEP_SHARE, STEP_PX = 1e-3, 1e-4, 1e-2  # of the derivatives
 SEARCH_M = np.geomspace(1.0, 1000.0, 600)  # where the farthest distance is looked for

@@ -58,8 +58,12 @@ def test_a_folder_of_boards_becomes_a_camera_file_and_a_report(folder, tmp_path)
 def test_the_first_word_may_be_the_name_of_the_command_an_option_or_an_input(folder, tmp_path):
     options = ["--board", "9x6", "--out", tmp_path / "a.toml", "--report", tmp_path]
     values = [told(*words)["values"] for words in (["boards", folder, *options], [*options, folder])]  # fmt: skip
-    for name, told_first in values[0].items():  # OpenCV's threads sum in any order: the last digit differs
-        assert told_first == pytest.approx(values[1][name], rel=1e-3, abs=1e-6)
+    by_name, by_option = values
+    for (
+        name,
+        told_first,
+    ) in by_name.items():  # OpenCV's threads sum in any order: last digits differ
+        assert told_first == pytest.approx(by_option[name], rel=1e-3, abs=1e-6)
 
 
 def test_help_lists_the_commands_and_the_options_of_the_boards():

@@ -6,6 +6,7 @@ is its index, a group is ``len(MAP_CLASSES) + index in GROUPS``, and ignore is 2
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -98,3 +99,59 @@ MAPPINGS: Mapping[str, LabelMapping] = {
         },
     ),
 }  # fmt: skip
+
+# what is painted on the road; a crossing is also a stop line
+LANE_CLASSES = ("none", "line", "crossing")
+KEY_POINTS = (
+    "head", "neck", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+KINDS = ("sedan", "hatchback", "suv", "van", "truck", "bus", "jacket", "shirt", "coat")
+COLOURS = (
+    "white", "silver", "grey", "black", "blue", "navy", "red", "brown", "beige", "green", "yellow", "pink",
+)  # fmt: skip
+WEATHERS = ("dry", "rain", "fog")
+LIGHTS = ("day", "low sun", "dusk", "night")
+PLACES = ("town", "country")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FurtherLabel:
+    """What the boxes and the class map do not tell of a frame.
+
+    Attributes:
+        of: what has one: each ``pixel`` (an array ``[H, W]``), each ``box`` (``[K]``, in the order of the boxes), each ``box`` as
+            ``points`` (``[K, P, 3]``: x and y in px, and 1 where seen, else 0), or the whole ``frame`` (``[]``).
+        dtype: of the array.
+        unknown: stands where a part of a labelled frame is not labelled.
+        names: of the values from 0 on, or of the points; empty for quantities and identities.
+    """
+
+    of: Literal["pixel", "box", "points", "frame"]
+    dtype: type[np.generic]
+    unknown: float
+    names: tuple[str, ...] = ()
+
+
+# What heads beyond the cascade's learn from. A data set gives what it has and what is asked for (`Dataset.further`).
+FURTHER_LABELS: Mapping[str, FurtherLabel] = {
+    "depth_m": FurtherLabel(of="pixel", dtype=np.float32, unknown=np.nan),  # along the optical axis
+    "lanes": FurtherLabel(of="pixel", dtype=np.uint8, unknown=IGNORE, names=LANE_CLASSES),
+    # number of the object that the pixel belongs to; 0 for none that has a box
+    "instances": FurtherLabel(of="pixel", dtype=np.int32, unknown=-1),
+    "instance": FurtherLabel(of="box", dtype=np.int64, unknown=-1),  # its number in `instances`
+    "identity": FurtherLabel(
+        of="box", dtype=np.int64, unknown=-1
+    ),  # the same in all frames of a set
+    "kind": FurtherLabel(of="box", dtype=np.int64, unknown=-1, names=KINDS),
+    "colour": FurtherLabel(of="box", dtype=np.int64, unknown=-1, names=COLOURS),
+    "key_points": FurtherLabel(of="points", dtype=np.float32, unknown=np.nan, names=KEY_POINTS),
+    "weather": FurtherLabel(of="frame", dtype=np.int64, unknown=-1, names=WEATHERS),
+    "light": FurtherLabel(of="frame", dtype=np.int64, unknown=-1, names=LIGHTS),
+    "place": FurtherLabel(of="frame", dtype=np.int64, unknown=-1, names=PLACES),
+}
+
+
+def name_index(names: tuple[str, ...], word: Any) -> int:  # noqa: ANN401 (a word of somebody's label file)
+    """Place of a word in `names`; -1, unknown, for one that is not there."""
+    return names.index(word) if word in names else -1

@@ -1,16 +1,18 @@
 """The contract of a data set: an ordered collection of samples, labelled in the label space of `perception.core.labels`."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from perception.core.camera import Camera
 from perception.core.errors import ConfigError, InputError, check_array
+from perception.core.labels import FURTHER_LABELS
 from perception.core.types import Bool, Float32, Int64, UInt8
 
 DATA_VARIABLE = "PERCEPTION_DATA"
@@ -53,6 +55,7 @@ class Sample:
         class_map: ``uint8[H, W]`` of classes, groups and ignore (`perception.core.labels`), or ``None``.
         boxes: or ``None``.
         camera: calibration of this frame, or ``None``.
+        further: name in `perception.core.labels.FURTHER_LABELS` -> array: what the set has of what was asked for.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Sample:
     class_map: UInt8 | None
     boxes: BoxLabels | None
     camera: Camera | None
+    further: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_array("Sample.image", self.image, np.uint8, (None, None, 3))
@@ -69,6 +73,19 @@ class Sample:
             check_array(
                 "Sample.boxes.unjudged", self.boxes.unjudged, np.bool_, self.image.shape[:2]
             )
+        for name, array in self.further.items():
+            self._check_further(name, array)
+
+    def _check_further(self, name: str, array: NDArray[Any]) -> None:
+        label = FURTHER_LABELS[name]
+        boxes = 0 if self.boxes is None else len(self.boxes.boxes_xyxy)
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "pixel": self.image.shape[:2],
+            "box": (boxes,),
+            "points": (boxes, len(label.names), 3),
+            "frame": (),
+        }
+        check_array(f"Sample.further[{name!r}]", array, label.dtype, shapes[label.of])
 
 
 class Dataset(Sequence[Sample]):
@@ -79,12 +96,15 @@ class Dataset(Sequence[Sample]):
 
     Attributes:
         stretch: how many neighbours in that order may show the same stretch of road, so that they are no independent samples.
+        further: names in `perception.core.labels.FURTHER_LABELS` that samples are to have, if the set labels them; none to begin with,
+            because reading them costs time.
     """
 
     stretch: ClassVar[int] = 10
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
+        self.further: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.names)

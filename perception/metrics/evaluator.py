@@ -4,10 +4,11 @@ Figures with the box mask carry the plain name, those without it end in ``_unmas
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perception.core.camera import Camera
 from perception.core.errors import check_array
@@ -59,6 +60,7 @@ class GraphResult:
         road_score: ``uint8[H, W]``, 255 x road probability before the mask.
         road_score_masked: the same after the mask. Without it, the road score counts as masked where the mask changed the class
             map away from road: the same at thresholds of a half and more.
+        further: outputs of further tasks by name; not looked at here.
     """
 
     detections: Detections | None
@@ -66,6 +68,7 @@ class GraphResult:
     class_map_unmasked: UInt8 | None = None
     road_score: UInt8 | None = None
     road_score_masked: UInt8 | None = None
+    further: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         maps = {

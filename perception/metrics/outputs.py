@@ -22,7 +22,7 @@ def read_outputs(outputs: Mapping[str, NDArray[Any]], box: Letterbox) -> GraphRe
         box: how the frame was fitted into the engine input.
     """
     width, height = box.content_wh
-    maps = {
+    maps: dict[str, Any] = {
         name: map_to_frame(outputs[name][0, :height, :width].astype(np.uint8), box.frame_wh)
         for name in MAPS
         if name in outputs
@@ -34,4 +34,5 @@ def read_outputs(outputs: Mapping[str, NDArray[Any]], box: Letterbox) -> GraphRe
             outputs["scores"][0].astype(np.float32),
             outputs["class_ids"][0].astype(np.int64),
         )
-    return GraphResult(detections, **{"class_map": None, **maps})
+    class_map = maps.pop("class_map", None)
+    return GraphResult(detections, class_map, **maps)

@@ -25,6 +25,7 @@ class ModelConfig:
             no look. Needs ``map_stride`` 4.
         cascade_input: what of the detection head the segmentation head sees: its ``prediction`` (the original's way) or its
             last hidden ``features``.
+        further: tasks beside the cascade's, in `perception.models.tasks.TASKS`.
     """
 
     task: Task = "cascade"
@@ -35,6 +36,7 @@ class ModelConfig:
     smooth_shallow: bool = True
     detail_channels: int = 0
     cascade_input: Literal["prediction", "features"] = "prediction"
+    further: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.detail_channels and self.map_stride != FINE_STRIDE:

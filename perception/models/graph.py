@@ -6,16 +6,20 @@ TensorRT but does not build there without a plugin, and its output has no fixed 
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from perception.core.geometry import Letterbox
 from perception.models.config import GraphConfig
 from perception.models.heads.detection import Boxes, decode_cells
 from perception.models.masks import MASKS
 from perception.models.masks.base import NoMask
 from perception.models.multitask import MultiTaskModel
 from perception.models.neck import Pyramid
+from perception.models.tasks.base import Arrays, Found, Task, as_task
 
 
 class InferenceGraph(nn.Module):
@@ -41,7 +45,7 @@ class InferenceGraph(nn.Module):
         """Run on ``uint8[N, H, W, 3]``; H and W are multiples of 32.
 
         Returns:
-            The tensors of the engine contract by name. A network without a head lacks that head's tensors.
+            The tensors of the engine contract by name. A network without a head lacks that head's tensors. Further tasks add theirs.
         """
         _, height, width, _ = frame.shape
         out = self.model(frame)
@@ -61,7 +65,27 @@ class InferenceGraph(nn.Module):
                 "road_score_masked": lambda: mask.road_score(cells, boxes),
             }
             result |= {name: ways[name]() for name in ("class_map", *self.extras)}
+        found = Found((width, height), boxes, result.get("class_map"))
+        for name, raw in out.further.items():
+            result |= self.task(name).decode(raw, found)
         return result
+
+    def task(self, name: str) -> Task:
+        """One of the network's further tasks."""
+        return as_task(self.model.tasks[name])
+
+    def restore(self, outputs: Arrays, box: Letterbox) -> dict[str, NDArray[Any]]:
+        """The outputs of the further tasks for one frame, in the pixels of that frame.
+
+        Args:
+            outputs: of the graph, for one frame.
+            box: how the frame was fitted into the model input.
+        """
+        return {
+            output: restore(outputs[output][0], box)
+            for name in self.model.tasks
+            for output, restore in self.task(name).outputs.items()
+        }
 
     def find_boxes(self, predictions: Pyramid, size_wh: tuple[int, int]) -> Boxes:
         """Decode the best cells and suppress doubles."""

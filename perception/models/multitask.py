@@ -4,12 +4,15 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from perception.core.errors import ConfigError
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.models.backbones import BACKBONES
 from perception.models.config import ModelConfig
 from perception.models.heads import HEADS
 from perception.models.heads.detection import BOX_CHANNELS, DetectionMaps
 from perception.models.neck import FeaturePyramid
+from perception.models.tasks import TASKS
+from perception.models.tasks.base import Seen, Task
 
 
 class MultiTaskOutput(NamedTuple):
@@ -18,18 +21,23 @@ class MultiTaskOutput(NamedTuple):
     Attributes:
         detection: maps of the detection head.
         class_logits: ``float[N, C, H/s, W/s]`` for the configured ``map_stride`` s.
+        further: task -> its raw output.
     """
 
     detection: DetectionMaps | None
     class_logits: Tensor | None
+    further: dict[str, Tensor]
 
 
 class MultiTaskModel(nn.Module):
-    """One network for boxes and a class map.
+    """One network for boxes, a class map and whatever further tasks it is given.
 
     Args:
         config: which parts.
         box_classes, map_classes: number of classes of either head.
+
+    Raises:
+        ConfigError: an unknown part, or a further task that needs a head that the network lacks.
     """
 
     def __init__(
@@ -58,16 +66,27 @@ class MultiTaskModel(nn.Module):
                 fine_channels=fine_channels if config.detail_channels else 0,
                 detail_channels=config.detail_channels,
             )
+        self.tasks = nn.ModuleDict()
+        for name in config.further:
+            task: Task = TASKS[name](width, fine_channels)
+            if missing := [head for head in task.needs if head not in self.heads]:
+                raise ConfigError(
+                    f"model.further: {name!r} needs {missing}, which model.task {config.task!r} lacks; use model.task = 'cascade'"
+                )
+            self.tasks[name] = task
 
     def forward(self, frame: Tensor) -> MultiTaskOutput:
         """Run the network on ``uint8[N, H, W, 3]``; H and W are multiples of 32."""
         fine, *deeper = self.backbone(frame)  # maps at strides 4, and 8, 16, 32
         pyramid = self.neck(deeper)  # maps of neck_channels at strides 8, 16, 32
         objects = self.heads["detection"](pyramid) if "detection" in self.heads else None
+        view = Seen(pyramid, fine)
+        further = {name: task(view) for name, task in self.tasks.items()}
         if "segmentation" not in self.heads:
-            return MultiTaskOutput(objects, None)
+            return MultiTaskOutput(objects, None, further)
         seen = None  # the cascade: segmentation sees the objects
         if self.config.task == "cascade" and objects is not None:
             as_features = self.config.cascade_input == "features"
             seen = objects.features if as_features else objects.predictions
-        return MultiTaskOutput(objects, self.heads["segmentation"](pyramid, seen, fine))
+        class_logits = self.heads["segmentation"](pyramid, seen, fine)
+        return MultiTaskOutput(objects, class_logits, further)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from perception.core.errors import InputError
 from perception.core.files import write_atomically
+from perception.core.labels import KEY_POINTS
 from perception.core.types import Float32, UInt8
 from perception.render.records import (
-    KEY_POINTS,
     FrameLabels,
     ObjectLabel,
     RenderedFrame,
@@ -141,8 +141,8 @@ def read_frame(folder: Path, index: int) -> RenderedFrame:
     facts = read_facts(folder, index)
     labels = FrameLabels(
         class_ids=read_map(folder, "class", index, shape),
-        instances=_read(folder, "instance", index, np.uint16, shape),
-        depth_m=depth_from_file(_read(folder, "depth", index, np.uint16, shape)),
+        instances=read_instances(folder, index, shape),
+        depth_m=read_depth(folder, index, shape),
         lanes=read_map(folder, "lane", index, shape),
         flow_px=flow_from_file(_read(folder, "flow", index, np.uint16, (*shape, 3))),
         objects=_parse(folder, index, lambda: read_objects(facts)),
@@ -163,6 +163,16 @@ def read_map(folder: Path, kind: str, index: int, shape: tuple[int, ...]) -> UIn
     """``uint8[H, W]``: the class map or the lanes of a picture of that shape."""
     found: UInt8 = _read(folder, kind, index, np.uint8, shape)
     return found
+
+
+def read_depth(folder: Path, index: int, shape: tuple[int, ...]) -> Float32:
+    """``float32[H, W]``, m; 0 for the sky and beyond 256 m."""
+    return depth_from_file(_read(folder, "depth", index, np.uint16, shape))
+
+
+def read_instances(folder: Path, index: int, shape: tuple[int, ...]) -> NDArray[np.uint16]:
+    """``uint16[H, W]``: identity, 0 where there is none."""
+    return _read(folder, "instance", index, np.uint16, shape)
 
 
 def read_labels(folder: Path, index: int) -> tuple[ObjectLabel, ...]:

@@ -17,7 +17,7 @@ import numpy as np
 from perception.core.camera import Camera
 from perception.core.errors import ConfigError
 from perception.core.files import write_atomically
-from perception.core.labels import BOX_CLASSES, MAPPINGS
+from perception.core.labels import BOX_CLASSES, KEY_POINTS, MAPPINGS
 from perception.core.types import Bool
 from perception.render.disk import (
     PICTURE,
@@ -27,7 +27,7 @@ from perception.render.disk import (
     read_labels,
     read_picture,
 )
-from perception.render.records import KEY_POINTS, FrameLabels, ObjectLabel
+from perception.render.records import FrameLabels, ObjectLabel
 from perception.render.store import StoredDrive, is_clear
 
 Tell = Callable[[int, int], None]  # frames done, frames in all

@@ -26,6 +26,8 @@ EXPOSURE_MS: Mapping[str, tuple[float, float]] = {
     DAY: (1.0, 6.0), LOW_SUN: (3.0, 9.0), DUSK: (8.0, 16.0), NIGHT: (12.0, 22.0),
 }  # fmt: skip
 
+RAINING, FOG_M = 0.1, 350.0  # from this much rain on, and below this visibility
+
 SOURCE_DRIVE = DriveConfig(duration_s=10.0, fps=30.0)  # what ``--source synthetic`` plays
 
 
@@ -68,6 +70,19 @@ def _weather(chance: Chance) -> WeatherConfig:
     if chance.flag(FOG):
         return WeatherConfig(clouds=_drawn(chance, 0.7, 1), visibility_m=_drawn(chance, 60, 300))
     return WeatherConfig(clouds=_drawn(chance, 0, 1), visibility_m=_drawn(chance, 1500, 8000))
+
+
+def light_of(config: DriveConfig) -> str:
+    """A word of `LIGHTS` for the first frame: by the lowest elevation that such drives are drawn with."""
+    elevation = config.light.elevation_deg
+    return next((name for name, (_, (low, _)) in LIGHTS.items() if elevation >= low), NIGHT)
+
+
+def weather_of(config: DriveConfig) -> str:
+    """``rain``, ``fog`` or ``dry``."""
+    if config.weather.rain >= RAINING:
+        return "rain"
+    return "fog" if config.weather.visibility_m < FOG_M else "dry"
 
 
 def _drawn(chance: Chance, low: float, high: float) -> float:

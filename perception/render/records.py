@@ -106,7 +106,7 @@ class Thing:
         size_lwh_m: length, width, height of the box around it.
         mesh: (phase in rad, detail) -> mesh. Detail 2 is near, 1 is middle, 0 is far; a rigid thing ignores the phase. Meshes
             of one detail have the same faces at every phase.
-        key_points: phase in rad -> ``float64[14, 3]`` in the mesh's axes, by `KEY_POINTS`; ``None`` for what is no person.
+        key_points: phase in rad -> ``float64[14, 3]`` in the mesh's axes, by `perception.core.labels.KEY_POINTS`; ``None`` for what is no person.
     """
 
     key: int
@@ -116,12 +116,6 @@ class Thing:
     size_lwh_m: tuple[float, float, float]
     mesh: Callable[[float, int], Mesh]
     key_points: Callable[[float], Float64] | None = None
-
-
-KEY_POINTS = (
-    "head", "neck", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
-    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,12 +29,12 @@ from perception.core.camera import Camera
 from perception.core.config import build_config, dump_config
 from perception.core.errors import ConfigError, InputError
 from perception.core.files import write_atomically
+from perception.core.labels import KEY_POINTS
 from perception.render.config import DriveConfig
 from perception.render.disk import depth_to_file, flow_to_file, is_complete
 from perception.render.picture.view import build_camera
 from perception.render.pool import RENDERER, render_jobs
 from perception.render.records import (
-    KEY_POINTS,
     CityId,
     FrameLabels,
     Marking,

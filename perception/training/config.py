@@ -72,12 +72,14 @@ class LossConfig:
     Attributes:
         detection: in `perception.training.losses.DETECTION_LOSSES`.
         segmentation: in `perception.training.losses.SEGMENTATION_LOSSES`.
+        options: arguments of the segmentation loss by name, where its defaults are not meant.
         teacher: a checkpoint whose class scores the network follows besides, as the term ``teacher``; empty for none.
         weights: term -> factor; a term that is not named has 1.
     """
 
     detection: str = "four_term"
     segmentation: str = "cross_entropy"
+    options: dict[str, float] = field(default_factory=dict)
     teacher: str = ""
     weights: dict[str, float] = field(default_factory=dict)
 

@@ -1,6 +1,6 @@
 """The mixture of data sets as Lightning's data module. A frame without a label kind has that kind ignored everywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from torchvision.transforms import v2
 from perception.core.labels import BOX_CLASSES, IGNORE
 from perception.datasets import Dataset, Sample, open_dataset
 from perception.training.config import DataConfig
+from perception.training.further import collate_further, further_labels, further_tensors
 from perception.training.losses.base import Batch
 from perception.training.transforms import build_transforms, cut_boxes
 
-Item = dict[str, Tensor]
+Item = dict[str, Any]
 
 
 class TrainingFrames(TorchDataset[Item]):
@@ -45,6 +46,7 @@ class TrainingFrames(TorchDataset[Item]):
         unjudged = maps[1] == IGNORE
         for x1, y1, x2, y2 in boxes[~kept].long().tolist():
             unjudged[y1 : y2 + 1, x1 : x2 + 1] = True
+        focal_px, further = further_labels(varied, kept)
         return {
             "frame": frame.permute(1, 2, 0).contiguous(),
             "class_map": maps[0],
@@ -52,6 +54,8 @@ class TrainingFrames(TorchDataset[Item]):
             "boxes_xyxy": boxes[kept],
             "class_ids": varied["class_ids"][kept],
             "boxed": varied["boxed"],
+            "focal_px": focal_px,
+            "further": further,
         }
 
 
@@ -75,6 +79,7 @@ def to_tensors(sample: Sample) -> dict[str, Any]:
         ),
         "class_ids": torch.from_numpy(class_ids),
         "boxed": boxed,
+        **further_tensors(sample),
     }
 
 
@@ -87,6 +92,8 @@ def collate(items: Sequence[Item]) -> Batch:
         boxes_xyxy=tuple(item["boxes_xyxy"] for item in items),
         class_ids=tuple(item["class_ids"] for item in items),
         boxed=torch.stack([item["boxed"] for item in items]),
+        focal_px=torch.stack([item["focal_px"] for item in items]),
+        further=collate_further(items),
     )
 
 
@@ -112,16 +119,28 @@ class MixedData(pl.LightningDataModule):
         steps_per_epoch: optimiser steps of one epoch.
         val_frames: of each set, spread evenly; 0 for all.
         root: folder of all sets; by default ``PERCEPTION_DATA``.
+        further: labels that samples are to have besides, see `Dataset`.
     """
 
     def __init__(
-        self, config: DataConfig, steps_per_epoch: int, val_frames: int, root: Path | None = None
+        self,
+        config: DataConfig,
+        steps_per_epoch: int,
+        val_frames: int,
+        root: Path | None = None,
+        further: Iterable[str] = (),
     ) -> None:
         super().__init__()
+        self._further = frozenset(further)
         self._config = config
         self._steps = steps_per_epoch
         self._val_frames = val_frames
         self._root = root
+
+    def _open(self, name: str, split: str) -> Dataset:
+        dataset = open_dataset(name, split, self._root)
+        dataset.further = self._further
+        return dataset
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Endless variety: frames drawn with replacement, by the shares of their sets."""
@@ -129,7 +148,7 @@ class MixedData(pl.LightningDataModule):
         parts: list[TrainingFrames] = []
         weights: list[float] = []
         for entry in config.sets:
-            dataset = open_dataset(entry.name, entry.split, self._root)
+            dataset = self._open(entry.name, entry.split)
             low, high = config.scale_range
             scale_range = (low * entry.scale, high * entry.scale)
             transform = build_transforms(config.crop_wh, scale_range, config.colour)
@@ -162,7 +181,7 @@ class MixedData(pl.LightningDataModule):
         """Each validation frame once, whole."""
         parts: list[TorchDataset[tuple[str, Sample]]] = []
         for name in self._config.val_sets or [entry.name for entry in self._config.sets]:
-            frames = ValidationFrames(name, open_dataset(name, "val", self._root))
+            frames = ValidationFrames(name, self._open(name, "val"))
             count = min(self._val_frames or len(frames), len(frames))
             spread = np.linspace(0, len(frames) - 1, count).round().astype(int).tolist()
             parts.append(Subset(frames, spread))

@@ -1,17 +1,20 @@
 """Run a graph in torch on whole frames, with results in the pixels of the frame: the counterpart of an engine's run."""
 
+from dataclasses import replace
+
 import torch
-from torch import nn
 
 from perception.core.geometry import Letterbox, choose_model_size
 from perception.datasets import Sample
 from perception.metrics.evaluator import GraphResult
 from perception.metrics.outputs import read_outputs
+from perception.models.graph import InferenceGraph
+from perception.models.tasks.base import Score
 from perception.stages.preprocess import fit_image
 
 
 @torch.no_grad()
-def run_on_sample(graph: nn.Module, sample: Sample, scale: float = 1.0) -> GraphResult:
+def run_on_sample(graph: InferenceGraph, sample: Sample, scale: float = 1.0) -> GraphResult:
     """Run an `InferenceGraph` on one frame, padded to multiples of 32.
 
     Args:
@@ -25,4 +28,35 @@ def run_on_sample(graph: nn.Module, sample: Sample, scale: float = 1.0) -> Graph
     box = Letterbox((width, height), content_wh, model_wh)
     device = next(graph.parameters()).device
     out = graph(torch.from_numpy(fit_image(sample.image, box))[None].to(device))
-    return read_outputs({name: tensor.cpu().numpy() for name, tensor in out.items()}, box)
+    arrays = {name: tensor.cpu().numpy() for name, tensor in out.items()}
+    return replace(read_outputs(arrays, box), further=graph.restore(arrays, box))
+
+
+class TaskScores:
+    """The figures of a network's further tasks on one set.
+
+    Args:
+        graph: whose tasks they are.
+    """
+
+    def __init__(self, graph: InferenceGraph) -> None:
+        self._scores: dict[str, Score] = {
+            name: graph.task(name).score() for name in graph.model.tasks
+        }
+
+    def update(self, sample: Sample, result: GraphResult) -> None:
+        """Take in one frame."""
+        outputs = dict(result.further)
+        if result.detections is not None:
+            outputs["boxes_xyxy"] = result.detections.boxes_xyxy
+            outputs["class_ids"] = result.detections.class_ids
+        for score in self._scores.values():
+            score.update(outputs, sample)
+
+    def compute(self) -> dict[str, float]:
+        """``TASK/FIGURE`` of every task that had labels."""
+        return {
+            f"{name}/{figure}": value
+            for name, score in self._scores.items()
+            for figure, value in score.compute().items()
+        }

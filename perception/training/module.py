@@ -9,16 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from perception.core.config import dump_config
+from perception.core.errors import ConfigError
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.core.manifest import EVALUATION_OUTPUTS
 from perception.datasets import Sample
 from perception.metrics.evaluator import Evaluator
 from perception.models.graph import InferenceGraph
 from perception.models.multitask import MultiTaskModel
+from perception.models.tasks.base import as_task
 from perception.training.balancing import build_balancer
 from perception.training.balancing.agreement import agreement
-from perception.training.config import TrainConfig
-from perception.training.inference import run_on_sample
+from perception.training.config import LossConfig, TrainConfig
+from perception.training.inference import TaskScores, run_on_sample
 from perception.training.losses import DETECTION_LOSSES, SEGMENTATION_LOSSES
 from perception.training.losses.base import Batch
 from perception.training.losses.teacher import TeacherLoss
@@ -41,11 +43,13 @@ class MultiTaskModule(pl.LightningModule):
         if config.model.has_detection:
             self.losses["detection"] = DETECTION_LOSSES[config.loss.detection]()
         if config.model.has_segmentation:
-            self.losses["segmentation"] = SEGMENTATION_LOSSES[config.loss.segmentation]()
+            self.losses["segmentation"] = _segmentation_loss(config.loss)
         self.teacher = TeacherLoss(Path(config.loss.teacher)) if config.loss.teacher else None
-        self.balancer = build_balancer(config.balance, tuple(self.losses), config.devices)
+        tasks = (*self.losses, *config.model.further)
+        self.balancer = build_balancer(config.balance, tasks, config.devices)
         self._task_losses: dict[str, Tensor] = {}
         self._evaluators: dict[str, Evaluator] = {}
+        self._scores: dict[str, TaskScores] = {}
 
     def forward(self, frame: Tensor) -> Any:  # noqa: ANN401 (MultiTaskOutput, through Lightning's untyped base)
         """The network itself, see `MultiTaskModel.forward`."""
@@ -61,6 +65,11 @@ class MultiTaskModule(pl.LightningModule):
             terms["segmentation"] = self.losses["segmentation"](out.class_logits, batch)
             if self.teacher is not None:
                 terms["segmentation"] |= self.teacher(out.class_logits, batch.frame)
+        for name, raw in out.further.items():
+            # a task without labels in this batch: a loss of 0
+            terms[name] = as_task(self.model.tasks[name]).loss(raw, batch) or {
+                name: 0.0 * raw.sum()
+            }
         weights = self.config.loss.weights
         self._task_losses = {
             task: torch.stack([weights.get(name, 1.0) * term for name, term in named.items()]).sum()
@@ -89,21 +98,23 @@ class MultiTaskModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start counting afresh."""
-        self._evaluators = {}
+        self._evaluators, self._scores = {}, {}
 
     def validation_step(self, item: tuple[str, Sample], _index: int) -> None:
         """Run one whole frame as the car would, and count."""
         name, sample = item
         evaluator = self._evaluators.setdefault(name, Evaluator(MAP_CLASSES, BOX_CLASSES))
         graph = InferenceGraph(self.model, self.config.graph, EVALUATION_OUTPUTS)
-        evaluator.update(sample, run_on_sample(graph, sample, self.config.data.val_scale))
+        result = run_on_sample(graph, sample, self.config.data.val_scale)
+        evaluator.update(sample, result)
+        self._scores.setdefault(name, TaskScores(graph)).update(sample, result)
 
     def on_validation_epoch_end(self) -> None:
         """Log each set's figures, and their chosen sum as ``val/score``."""
         figures = {
             f"{name}/{key}": value
             for name, evaluator in self._evaluators.items()
-            for key, value in evaluator.compute().items()
+            for key, value in {**evaluator.compute(), **self._scores[name].compute()}.items()
             if isinstance(value, int | float)
         }
         chosen = [figures[key] for key in self.config.monitor if key in figures]
@@ -137,3 +148,13 @@ class MultiTaskModule(pl.LightningModule):
             pct_start=config.warmup,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _segmentation_loss(config: LossConfig) -> nn.Module:
+    try:
+        loss: nn.Module = SEGMENTATION_LOSSES[config.segmentation](**config.options)
+    except TypeError as error:
+        raise ConfigError(
+            f"loss.options: {error}; they are the arguments of {config.segmentation!r}"
+        ) from error
+    return loss

@@ -19,6 +19,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from perception.core.config import dump_config
 from perception.core.errors import ConfigError
+from perception.models.tasks import TASKS
 from perception.training.checkpoint import start_from
 from perception.training.config import TrainConfig, read_stored
 from perception.training.data import MixedData
@@ -128,7 +129,8 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         load_backbone(module.model.backbone, backbone)
     elif resume is None and config.init:
         start_from(module.model, config.model, Path(config.init))
-    data = MixedData(config.data, steps_per_epoch, config.val_frames)
+    further = [label for name in config.model.further for label in TASKS[name].labels]
+    data = MixedData(config.data, steps_per_epoch, config.val_frames, further=further)
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt

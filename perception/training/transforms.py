@@ -50,7 +50,10 @@ class LetterboxPad(v2.Transform):
         least_wh: px, the size that comes out is at least this.
     """
 
-    FILL: ClassVar[dict[type, int]] = {tv_tensors.Image: PADDING_VALUE, tv_tensors.Mask: IGNORE}
+    # of masks by their type: what is not labelled
+    UNKNOWN: ClassVar[dict[torch.dtype, float]] = {
+        torch.uint8: IGNORE, torch.int32: -1, torch.float32: torch.nan,
+    }  # fmt: skip
 
     def __init__(self, least_wh: tuple[int, int]) -> None:
         super().__init__()
@@ -67,7 +70,9 @@ class LetterboxPad(v2.Transform):
 
     def transform(self, inpt: Any, params: Labels) -> Any:  # noqa: ANN401 (any tv_tensor)
         """Pad one member of the sample."""
-        fill = self.FILL.get(type(inpt), 0)
+        fill: float = PADDING_VALUE if isinstance(inpt, tv_tensors.Image) else 0
+        if isinstance(inpt, tv_tensors.Mask):
+            fill = self.UNKNOWN[inpt.dtype]
         return self._call_kernel(v2.functional.pad, inpt, params["padding"], fill=fill)
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from perception.core.labels import KEY_POINTS
 from perception.render.config import CameraConfig, DriveConfig
 from perception.render.picture.view import build_camera
 from perception.render.records import (
-    KEY_POINTS,
     CityId,
     FrameLabels,
     ObjectLabel,

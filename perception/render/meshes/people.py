@@ -6,11 +6,12 @@ from functools import cache
 
 import numpy as np
 
+from perception.core.labels import KEY_POINTS
 from perception.core.types import Float64
 from perception.render.meshes.parts.body import Dress, Joints
 from perception.render.meshes.parts.figure import Figure
 from perception.render.meshes.solids import Look, MeshOf, Point, linear, tinted
-from perception.render.records import KEY_POINTS, CityId, Material, Mesh
+from perception.render.records import CityId, Material, Mesh
 from perception.render.world.chance import Chance
 
 CLOTHES = {

@@ -15,11 +15,11 @@ import cv2
 from perception.core.config import dump_config
 from perception.core.errors import OutputError
 from perception.core.files import write_atomically
+from perception.core.labels import KEY_POINTS
 from perception.core.types import UInt8
 from perception.render.config import DriveConfig
 from perception.render.disk import frame_table, read_frame, read_picture
 from perception.render.pool import RENDERER
-from perception.render.records import KEY_POINTS
 from perception.render.store import StoredDrive, cache_folder, config_hash, write_drive
 
 CLIP_FILE, LABELS_FILE = "demo.mp4", "demo_labels.jsonl.gz"

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perception.core.labels import GROUPS, IGNORE, MAP_CLASSES
+from perception.core.labels import GROUPS, IGNORE, MAP_CLASSES, ROAD
 from perception.training.losses.base import Batch, Terms, at_frame_size
 
 
@@ -29,16 +29,23 @@ class BalancedLoss(nn.Module):
         overlap: weight of the Jaccard term.
         group: weight of a pixel that is labelled with a group. With 1, road is overdone where all that is labelled is road and not road
             (`engines/EXPERIMENTS.md`, section 18).
+        road: weight of a pixel of road in frames whose labels are single classes only: the counterweight to `group`, without which the
+            border moves inwards on their roads too.
     """
 
     share: Tensor
 
     def __init__(
-        self, common: float = 0.03, power: float = 0.75, overlap: float = 1.0, group: float = 2.5
+        self,
+        common: float = 0.03,
+        power: float = 0.75,
+        overlap: float = 1.0,
+        group: float = 2.5,
+        road: float = 1.0,
     ) -> None:
         super().__init__()
         self.common, self.power = common, power
-        self.overlap, self.group = overlap, group
+        self.overlap, self.group, self.road = overlap, group, road
         self.register_buffer("share", torch.full((len(MAP_CLASSES),), 1.0 / len(MAP_CLASSES)))
 
     def forward(self, logits: Tensor, batch: Batch) -> Terms:
@@ -57,10 +64,15 @@ class BalancedLoss(nn.Module):
         groups = [log_p[:, list(g)].logsumexp(dim=1, keepdim=True) for g in GROUPS.values()]
         picked = torch.cat((log_p, *groups), dim=1)
         weights = self._weights(target)
-        total = F.nll_loss(picked, target, weights, ignore_index=IGNORE, reduction="sum")
-        mass = torch.cat((weights, weights.new_zeros(1)))[target.clamp(max=len(weights))].sum()
+        known = target.clamp(max=len(weights))
+        weight = torch.cat((weights, weights.new_zeros(1)))[known]
+        if self.road != 1:
+            grouped = ((target >= len(MAP_CLASSES)) & (target != IGNORE)).any(dim=(1, 2))
+            raised = (target == ROAD) & ~grouped[:, None, None]
+            weight = torch.where(raised, weight * self.road, weight)
+        cost = F.nll_loss(picked, target, ignore_index=IGNORE, reduction="none")
         return {
-            "segmentation": total / mass.clamp(min=1.0),
+            "segmentation": (cost * weight).sum() / weight.sum().clamp(min=1.0),
             "overlap": self.overlap * self._miss(log_p.exp(), target),
         }
 

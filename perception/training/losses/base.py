@@ -1,6 +1,7 @@
 """What losses get: one batch of labels, and the terms they give back."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -22,6 +23,9 @@ class Batch:
         boxes_xyxy: N tensors ``float32[K_i, 4]``, px.
         class_ids: N tensors ``int64[K_i]``.
         boxed: ``bool[N, C]``, whether the frame's set boxes the class.
+        focal_px: ``float32[N]``: of the frame as it is here, however it was scaled; NaN where there is no camera.
+        further: name in `perception.core.labels.FURTHER_LABELS` -> ``[N, H, W]`` of pixels, ``[N]`` of frames, or a tuple of N tensors of
+            boxes or points; names that no frame of the batch has are absent, frames without have its unknown value throughout.
     """
 
     frame: Tensor
@@ -30,17 +34,20 @@ class Batch:
     boxes_xyxy: tuple[Tensor, ...]
     class_ids: tuple[Tensor, ...]
     boxed: Tensor
+    focal_px: Tensor = field(default_factory=lambda: torch.full((1,), torch.nan))
+    further: Mapping[str, Any] = field(default_factory=dict)
 
     def to(self, device: torch.device, **options: Any) -> "Batch":  # noqa: ANN401 (options of torch)
         """The same batch on another device."""
-        return Batch(
-            self.frame.to(device, **options),
-            self.class_map.to(device, **options),
-            self.unjudged.to(device, **options),
-            tuple(t.to(device, **options) for t in self.boxes_xyxy),
-            tuple(t.to(device, **options) for t in self.class_ids),
-            self.boxed.to(device, **options),
-        )
+
+        def move(value: Any) -> Any:  # noqa: ANN401 (a field, or a part of one)
+            if isinstance(value, Tensor):
+                return value.to(device, **options)
+            if isinstance(value, Mapping):
+                return {name: move(part) for name, part in value.items()}
+            return tuple(move(part) for part in value)
+
+        return Batch(**{f.name: move(getattr(self, f.name)) for f in fields(self)})
 
 
 def at_frame_size(logits: Tensor, batch: Batch, fraction: int = 1) -> Tensor:

@@ -23,7 +23,7 @@ from perception.models.config import GraphConfig
 from perception.models.graph import InferenceGraph
 from perception.models.weights import build_network
 from perception.training.checkpoint import read_checkpoint
-from perception.training.inference import run_on_sample
+from perception.training.inference import TaskScores, run_on_sample
 from perception.training.study.compare import Run, check_figure, compare_arms
 from perception.training.study.config import Arm, ScoringConfig, Study, phase_config
 from perception.training.study.report import write_markdown
@@ -83,12 +83,17 @@ def score(
         scale: of what the network sees, see `run_on_sample`.
 
     Returns:
-        The figures of `Evaluator.compute`, and what they are counted from, frame by frame.
+        The figures of `Evaluator.compute` and of `TaskScores.compute`, and what they are counted from, frame by frame.
     """
-    evaluator = Evaluator(MAP_CLASSES, BOX_CLASSES)
+    evaluator, scores = Evaluator(MAP_CLASSES, BOX_CLASSES), TaskScores(graph)
+    dataset.further = frozenset(
+        label for name in graph.model.tasks for label in graph.task(name).labels
+    )
     for sample in dataset:
-        evaluator.update(sample, run_on_sample(graph, sample, scale))
-    return evaluator.compute(), evaluator.records()
+        result = run_on_sample(graph, sample, scale)
+        evaluator.update(sample, result)
+        scores.update(sample, result)
+    return {**evaluator.compute(), **scores.compute()}, evaluator.records()
 
 
 def _check_inputs(study: Study) -> None:

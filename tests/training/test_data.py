@@ -149,6 +149,9 @@ class Blue(torch.nn.Module):
             "class_ids": torch.zeros(1, 1, dtype=torch.int32),
         }
 
+    def restore(self, _outputs, _box):
+        return {}
+
 
 @pytest.mark.parametrize(
     ("scale", "content_hw", "model_hw"),

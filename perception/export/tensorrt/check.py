@@ -22,7 +22,7 @@ from perception.export.network import prepare
 from perception.export.parity import NO_THRESHOLD, Parity
 from perception.export.tensorrt.emulate import emulate_half
 from perception.export.tensorrt.fit import FITTED, add_fit, fit_alone
-from perception.export.tensorrt.half import HALF_PARTS, PARTS, half_model
+from perception.export.tensorrt.half import HALF_PARTS, PARTS, half_model, parts_of
 from perception.export.tensorrt.typed import Typed
 from perception.sources import DEMO, open_source
 from perception.stages.preprocess import fit_image
@@ -107,7 +107,8 @@ def sensitivity_table(engine: Engine, count: int) -> Table:
     table.add_column("parts", no_wrap=True)
     for column in ("pixels, %", "road, %", "boxes, %", "score"):
         table.add_column(column, justify="right")
-    others = [part for part in PARTS if part not in HALF_PARTS]
+    present = {part for _, part in parts_of(prepared)}
+    others = [part for part in PARTS if part in present and part not in HALF_PARTS]
     rows: list[tuple[str, Collection[str]]] = [("as built", HALF_PARTS)]
     rows += [(f"and {part}", (*HALF_PARTS, part)) for part in others]
     rows += [("all", tuple(PARTS))]

@@ -12,7 +12,12 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from onnx.helper import make_node
 
 from perception.core.errors import EngineError
-from perception.core.manifest import BOX_OUTPUTS, GRAPH_INPUT
+from perception.core.manifest import (
+    BOX_OUTPUTS,
+    EVALUATION_OUTPUTS,
+    GRAPH_INPUT,
+    GRAPH_OUTPUTS,
+)
 from perception.export.network import ACTIVATIONS, drop_unread
 
 # The parts of a graph in the order of the data, and why they stay float32 where they do. `perception build --sensitivity 12` measures
@@ -23,6 +28,7 @@ PARTS = {
     "boxes": "half has no fractions of a px above 1024, and the mask shows every shift: its largest cost by far",
     "mask": "coordinates again: steps of 2 px above 2048; at 1248 px it would cost nothing, and it is 0.1 % of the arithmetic",
     "class_map": "",
+    "tasks": "coordinates, offsets in px, logarithms of metres and vectors that are compared: all lose in half",
 }
 HALF_PARTS = ("network", "class_map")
 HALF, FLOAT = TensorProto.FLOAT16, TensorProto.FLOAT
@@ -69,6 +75,7 @@ def parts_of(model: ModelProto) -> list[tuple[NodeProto, str]]:
     others = [n for n in nodes if n.output[0] not in network | boxes and n.op_type != "Shape"]
     scores = network & {name for node in others for name in node.input}
     enlarged = _reached(nodes, scores)
+    contract = _reached(nodes[::-1], (*GRAPH_OUTPUTS, *EVALUATION_OUTPUTS), up=True)
     parts = []
     for node in nodes:
         name = node.output[0]
@@ -78,6 +85,8 @@ def parts_of(model: ModelProto) -> list[tuple[NodeProto, str]]:
             part = "frame"
         elif name in boxes:
             part = "boxes"
+        elif name not in contract and node.op_type != "Shape":
+            part = "tasks"
         else:
             part = "class_map" if name in enlarged else "mask"
         parts.append((node, part))

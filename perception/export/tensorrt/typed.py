@@ -16,7 +16,7 @@ from perception.export.int8.engine import ranges_within
 from perception.export.int8.graph import TENSORRT, chosen_nodes, insert_qdq
 from perception.export.network import prepare
 from perception.export.tensorrt.fit import WHY_FLOAT, add_fit
-from perception.export.tensorrt.half import FLOAT, HALF_PARTS, PARTS, half_model
+from perception.export.tensorrt.half import FLOAT, HALF_PARTS, PARTS, half_model, parts_of
 
 HALF_SCALES_OPSET = 19  # from which on Q/DQ scales may be half; TensorRT 10.3 reads up to 20
 
@@ -54,7 +54,8 @@ def typed_graph(engine: Engine, precision: str) -> Typed:
     prepared = _bytes_from_floats(prepare(onnx.load(engine.onnx_path)))
     if precision == "fp32":
         return Typed(prepared, precision, {})
-    islands = {part: why for part, why in PARTS.items() if part not in HALF_PARTS}
+    present = {part for _, part in parts_of(prepared)} - {*HALF_PARTS}
+    islands = {part: why for part, why in PARTS.items() if part in present}
     if precision == "fp16":
         return Typed(half_model(prepared), precision, islands)
     ranges = ranges_within(engine)

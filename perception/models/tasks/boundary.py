@@ -129,6 +129,8 @@ class BoundaryScore(Score):
                 None if instances is None else torch.from_numpy(instances)[None],
             )
         )
+        if not known.any():
+            return
         near = ndimage.distance_transform_edt(~edge) <= TOLERANCE_PX if edge.any() else edge
         for row, threshold in zip(self._counts, THRESHOLDS, strict=True):
             predicted = (outputs["boundary"] >= threshold) & known

@@ -1,4 +1,4 @@
-"""A newcomer who follows CONTRIBUTING.md to add a loss has a loss that works. Nothing is known here but that text."""
+"""A newcomer who follows CONTRIBUTING.md to add a loss or a head has one that works. Nothing is known here but that text."""
 
 import os
 import re
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # what the newcomer then does: asks for the loss by its name, as training does, and follows the gradient
-USE = """
+USE_LOSS = """
 import torch
 from perception.core.labels import BOX_CLASSES, IGNORE, MAP_CLASSES, ROAD
 from perception.training.config import load_train_config
@@ -45,11 +45,65 @@ assert 0 <= cost["right"] < 0.1 < cost["unsure"] < cost["wrong"] <= 1, cost
 print("usable")
 """
 
+# learns two frames by heart, leaves as ONNX, and is scored on what came out
+USE_HEAD = """
+import numpy as np
+import onnxruntime
+import torch
+from perception.core.labels import BOX_CLASSES, IGNORE, ROAD
+from perception.datasets import Sample
+from perception.export.onnx import to_onnx
+from perception.models.graph import InferenceGraph
+from perception.training.config import load_train_config
+from perception.training.inference import TaskScores, run_on_sample
+from perception.training.losses.base import Batch
+from perception.training.module import MultiTaskModule
 
-def _steps():
+torch.manual_seed(0)
+config = load_train_config("cascade", [
+    'model.further=["sky_share"]', 'model.backbone="resnet18"', "model.pretrained=false", "model.neck_channels=8",
+])
+maps = np.full((2, 64, 64), ROAD, np.uint8)
+maps[0, :48], maps[1, :16] = 0, 0
+maps[:, :, 40:] = IGNORE
+frames = np.where(maps[..., None] == 0, 220, 40).repeat(3, axis=3).astype(np.uint8)
+batch = Batch(
+    frame=torch.from_numpy(frames),
+    class_map=torch.from_numpy(maps),
+    unjudged=torch.ones(2, 64, 64, dtype=torch.bool),
+    boxes_xyxy=(torch.zeros(0, 4),) * 2,
+    class_ids=(torch.zeros(0, dtype=torch.int64),) * 2,
+    boxed=torch.ones(2, len(BOX_CLASSES), dtype=torch.bool),
+)
+module = MultiTaskModule(config)
+task = module.model.tasks["sky_share"]
+optimizer = torch.optim.Adam(module.model.parameters(), 0.01)
+for _ in range(40):
+    (cost,) = task.loss(module.model(batch.frame).further["sky_share"], batch).values()
+    optimizer.zero_grad()
+    cost.backward()
+    optimizer.step()
+with torch.no_grad():
+    for _ in range(30):
+        module.model(batch.frame)
+graph = InferenceGraph(module.model.eval(), config.graph).eval()
+scores = TaskScores(graph)
+for image, class_map in zip(frames, maps):
+    sample = Sample("frame", image, class_map, None, None)
+    scores.update(sample, run_on_sample(graph, sample))
+assert scores.compute()["sky_share/error"] < 0.05, scores.compute()
+session = onnxruntime.InferenceSession(to_onnx(graph).SerializeToString())
+(found,) = session.run(["sky_share"], {"frame": frames})
+assert np.abs(found[:, 0] - [0.75, 0.25]).max() < 0.05, found
+print("usable")
+"""
+PARTS = {"A loss": USE_LOSS, "A head": USE_HEAD}
+
+
+def _steps(part):
     """The file, its code, the registry's file, its table, and the line, as the text has them."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    section = text[text.index("### A loss, step by step") : text.index("### A backbone")]
+    section = text.split(f"### {part}, step by step")[1].split("### ")[0]
     blocks = [
         textwrap.dedent(b) for b in re.findall(r"```python\n(.*?)\n *```", section, re.DOTALL)
     ]
@@ -60,9 +114,9 @@ def _steps():
 
 
 @pytest.fixture
-def copy(tmp_path):
-    """A copy of the project's code in which the steps were followed."""
-    new_file, code, table_file, table, line = _steps()
+def copy(part, tmp_path):
+    """A copy of the project's code in which the steps for a part were followed."""
+    new_file, code, table_file, table, line = _steps(part)
     shutil.copytree(
         ROOT / "perception",
         tmp_path / "perception",
@@ -78,16 +132,19 @@ def copy(tmp_path):
     return tmp_path
 
 
-def test_the_loss_of_contributing_can_be_trained_with(copy):
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("part", list(PARTS))
+def test_the_part_of_contributing_can_be_used(part, copy):
     environment = os.environ | {"PYTHONPATH": str(copy)}
     done = subprocess.run(
-        [sys.executable, "-c", USE], cwd=copy, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", PARTS[part]], cwd=copy, env=environment, capture_output=True, text=True, check=False
     )  # fmt: skip
     assert done.stdout.strip() == "usable", done.stderr
 
 
-def test_the_loss_of_contributing_passes_the_gate_of_style(copy):
-    new_file = _steps()[0]
+@pytest.mark.parametrize("part", list(PARTS))
+def test_the_part_of_contributing_passes_the_gates(part, copy):
+    new_file = _steps(part)[0]
     ruff = Path(sys.executable).with_name("ruff")
     for command in (["format", "--check"], ["check", "--no-cache"]):
         done = subprocess.run(

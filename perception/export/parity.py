@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from perception.backends.base import Tensors
 from perception.core.geometry import box_iou
 from perception.core.labels import ROAD
+from perception.core.manifest import EVALUATION_OUTPUTS, GRAPH_OUTPUTS
 
 COMPARED_SCORE = 0.05  # boxes below it are noise that no user of the engine sees
 MATCH_IOU = 0.5  # a box and its counterpart overlap at least this much
@@ -50,6 +51,7 @@ class Tolerance:
         matched: smallest share of boxes with a counterpart.
         box_px: largest difference of a matched box's coordinate, px.
         score: largest difference of a matched box's score.
+        further: smallest share of values near the other's, of each output of a further task.
         points: figure of `perception.metrics.evaluator.Evaluator.compute` -> how it may change.
     """
 
@@ -59,6 +61,7 @@ class Tolerance:
     matched: float | None = None
     box_px: float | None = None
     score: float | None = None
+    further: float | None = None
     points: Mapping[str, Points] = field(default_factory=dict)
 
     @property
@@ -70,15 +73,17 @@ class Tolerance:
 NO_THRESHOLD = 2.0  # no score reaches it: pixels are compared in every frame
 # The one table of tolerances; a precision that is not in it is reported, not judged.
 TOLERANCES = {
-    "fp32": Tolerance(0.999, 0.999, 0.995, matched=0.999, box_px=0.5, score=2e-3),
+    "fp32": Tolerance(0.999, 0.999, 0.995, matched=0.999, box_px=0.5, score=2e-3, further=0.99),
     # of two boxes of one object, whose scores differ by less than half resolves, now one is kept and now the other
     "fp16": Tolerance(
-        0.998, 0.998, 0.995, matched=0.99, score=1e-2,
+        0.998, 0.998, 0.995, matched=0.99, score=1e-2, further=0.98,
         points={"road_maxf_image": Points(0.1, 0.1), "ap50": Points(0.5, 0.5)},
     ),
     # eight bits move most outputs a little: only what the task loses by that is judged
     "int8": Tolerance(points=dict.fromkeys(("miou", "road_maxf_image", "ap50"), Points(1.0, None))),
 }  # fmt: skip
+NEAR = 0.01  # of one and the value itself: so far apart, two values of a further task are near; whole numbers are equal or not
+CASCADE_OUTPUTS = {*GRAPH_OUTPUTS, *EVALUATION_OUTPUTS}
 ROAD_PIXELS = 1000  # a frame with less road than this is not looked at by itself
 
 
@@ -96,6 +101,7 @@ class Parity:
         worst_road_iou: of the frames that have at least `ROAD_PIXELS` of either.
         boxes, matched: boxes of torch with at least `COMPARED_SCORE`, and how many have a counterpart.
         box_px, score: largest difference over matched boxes.
+        further: output of a further task -> values compared, and how many are near; what is told of boxes, at matched ones.
     """
 
     backend: str
@@ -112,6 +118,7 @@ class Parity:
     matched: int = 0
     box_px: float = 0.0
     score: float = 0.0
+    further: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, name: str, want: Tensors, got: Tensors, threshold: float) -> None:
         """Compare one frame's outputs."""
@@ -130,6 +137,21 @@ class Parity:
         self.road_either += either
         if either >= ROAD_PIXELS:
             self.worst_road_iou = min(self.worst_road_iou, both / either)
+        self._add_further(want, got)
+
+    def _add_further(self, want: Tensors, got: Tensors) -> None:
+        mine, theirs = match_boxes(want, got).T
+        for name in want.keys() - CASCADE_OUTPUTS:
+            wanted, found = want[name][0], got[name][0]
+            if wanted.ndim > 1 and wanted.shape[0] == want["scores"].shape[1]:  # of each box
+                wanted, found = wanted[mine], found[theirs]
+            if np.issubdtype(wanted.dtype, np.floating):
+                near = np.abs(wanted - found) <= NEAR * (1 + np.abs(wanted))
+            else:
+                near = wanted == found
+            counts = self.further.setdefault(name, [0, 0])
+            counts[0] += near.size
+            counts[1] += int(near.sum())
 
     def _add_boxes(self, want: Tensors, got: Tensors, threshold: float) -> bool:
         pairs = match_boxes(want, got)
@@ -153,6 +175,7 @@ class Parity:
             "equal_pixels": share(self.equal, self.pixels),
             "road_iou": share(self.road_both, self.road_either),
             "matched_boxes": share(self.matched, self.boxes),
+            "further_near": {n: share(near, of) for n, (of, near) in self.further.items()},
             "judged": self._limit() is not None,
             "ok": not self.violations(),
         }
@@ -172,6 +195,10 @@ class Parity:
             ("matched boxes", share(self.matched, self.boxes), limit.matched, True),
             ("box difference, px", self.box_px, limit.box_px, False),
             ("score difference", self.score, limit.score, False),
+            *(
+                (f"near values of {name}", share(near, of), limit.further, True)
+                for name, (of, near) in self.further.items()
+            ),
         )
         return [
             f"{name} {value:.6g}, allowed {'at least' if lowest else 'at most'} {bound:g}"

@@ -61,6 +61,20 @@ def test_a_difference_is_found_and_named(got, words):
     assert not result.figures()["ok"]
 
 
+def test_further_outputs_are_compared_at_matched_boxes_and_pixel_by_pixel():
+    told = np.array([[[1.0, 2.0], [3.0, 4.0]]], np.float32)
+    want = make_outputs() | {"vectors": told, "map": np.zeros((1, 10, 10), np.uint8)}
+    swapped = make_outputs(((50, 10, 70, 30), (10, 10, 30, 30)), (0.5, 0.9), (1, 0))
+    got = swapped | {"vectors": told[:, ::-1], "map": want["map"].copy()}
+    assert compared(want, got).figures()["further_near"] == {"vectors": 1.0, "map": 1.0}
+    got["vectors"], got["map"][0, :2] = told, 1
+    result = compared(want, got)
+    assert result.figures()["further_near"] == {"vectors": 0.0, "map": 0.8}
+    assert {text.split(",")[0] for text in result.violations()} == {
+        "near values of vectors 0", "near values of map 0.8"
+    }  # fmt: skip
+
+
 def test_a_frame_in_which_a_box_crosses_the_threshold_is_listed_and_its_pixels_are_not_judged():
     result = compared(
         make_outputs(scores=(0.9, 0.4001)), make_outputs(scores=(0.9, 0.3999), road=90)

@@ -22,7 +22,9 @@ NAMED_PATH = re.compile(
     r"`((?:perception|tests|tools|engines|calib|\.ci)/[\w./-]*|[\w-]+\.(?:toml|txt))`"
 )
 TREE_LINE = re.compile(r"^((?:perception|tests|tools|engines|calib)[\w./]*)  +\S", re.MULTILINE)
-TO_BE_MADE = {"perception/training/losses/road_dice.py"}  # by the reader of CONTRIBUTING.md
+TO_BE_MADE = {  # by the reader of CONTRIBUTING.md
+    "perception/models/tasks/sky_share.py", "perception/training/losses/road_dice.py",
+}  # fmt: skip
 
 
 def _name(path):

@@ -136,6 +136,9 @@ class FurtherLabel:
 # What heads beyond the cascade's learn from. A data set gives what it has and what is asked for (`Dataset.further`).
 FURTHER_LABELS: Mapping[str, FurtherLabel] = {
     "depth_m": FurtherLabel(of="pixel", dtype=np.float32, unknown=np.nan),  # along the optical axis
+    "lidar_m": FurtherLabel(
+        of="pixel", dtype=np.float32, unknown=np.nan
+    ),  # the same, where a scanner measured it
     "lanes": FurtherLabel(of="pixel", dtype=np.uint8, unknown=IGNORE, names=LANE_CLASSES),
     # number of the object that the pixel belongs to; 0 for none that has a box
     "instances": FurtherLabel(of="pixel", dtype=np.int32, unknown=-1),

@@ -22,6 +22,7 @@ from perception.core.labels import (
 )
 from perception.core.types import UInt8
 from perception.datasets.base import BoxLabels, Dataset, Sample, unknown_split
+from perception.datasets.lidar import thin_to_lidar
 from perception.render.config import DriveConfig
 from perception.render.disk import (
     read_depth,
@@ -112,9 +113,10 @@ def _pixels(
 ) -> dict[str, NDArray[Any]]:
     """The maps that are wanted: each is a file."""
     found: dict[str, NDArray[Any]] = {}
-    if "depth_m" in wanted:
+    if wanted & {"depth_m", "lidar_m"}:
         depth = read_depth(drive.folder, index, shape)
         found["depth_m"] = np.where(depth > 0, depth, np.float32(np.nan))
+        found["lidar_m"] = thin_to_lidar(depth, drive.camera, seed=index)
     if "lanes" in wanted:
         table = np.full(256, IGNORE, np.uint8)
         for marking, name in PAINT.items():

@@ -25,6 +25,7 @@ class ModelConfig:
             no look. Needs ``map_stride`` 4.
         cascade_input: what of the detection head the segmentation head sees: its ``prediction`` (the original's way) or its
             last hidden ``features``.
+        fusion: how a second input, a laser scanner's, is taken in, in `perception.models.fusion.FUSIONS`; empty: there is none.
         further: tasks beside the cascade's, in `perception.models.tasks.TASKS`.
     """
 
@@ -36,6 +37,7 @@ class ModelConfig:
     smooth_shallow: bool = True
     detail_channels: int = 0
     cascade_input: Literal["prediction", "features"] = "prediction"
+    fusion: str = ""
     further: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -65,6 +67,7 @@ class GraphConfig:
         nms_iou: a box of higher score and the same class that overlaps more than this suppresses, in [0, 1].
         mask: form of the box mask, in `perception.models.masks.MASKS`: ``hard`` as the original has it, ``soft``, or ``none``.
         mask_threshold: tau, boxes of at least this score cut the road, in [0, 1].
+        lidar: whether a network with a second input is given what its scanner measured; if not, it works as without one.
         mask_strength: for ``soft``: what a box of score 1 takes from the logit of road, for each box class.
     """
 
@@ -74,6 +77,7 @@ class GraphConfig:
     mask: str = "hard"
     mask_threshold: float = 0.4
     mask_strength: tuple[float, ...] = (3.0, 0.0, 0.0)
+    lidar: bool = True
 
     def __post_init__(self) -> None:
         if len(self.mask_strength) != len(BOX_CLASSES) or min(self.mask_strength) < 0:

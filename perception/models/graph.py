@@ -41,14 +41,18 @@ class InferenceGraph(nn.Module):
         stride = model.config.map_stride
         self.mask, self.no_mask = MASKS[config.mask](config, stride), NoMask(config, stride)
 
-    def forward(self, frame: Tensor) -> dict[str, Tensor]:
-        """Run on ``uint8[N, H, W, 3]``; H and W are multiples of 32.
+    def forward(self, frame: Tensor, lidar: Tensor | None = None) -> dict[str, Tensor]:
+        """Run the network and decode.
+
+        Args:
+            frame: ``uint8[N, H, W, 3]``; H and W are multiples of 32.
+            lidar: as `MultiTaskModel.forward` has it.
 
         Returns:
             The tensors of the engine contract by name. A network without a head lacks that head's tensors. Further tasks add theirs.
         """
         _, height, width, _ = frame.shape
-        out = self.model(frame)
+        out = self.model(frame, lidar if self.config.lidar else None)
         result: dict[str, Tensor] = {}
         boxes = None
         if out.detection is not None:

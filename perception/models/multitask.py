@@ -1,13 +1,16 @@
 """The network: backbone -> neck -> heads, in the order of the cascade."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from perception.core.errors import ConfigError
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.models.backbones import BACKBONES
 from perception.models.config import ModelConfig
+from perception.models.fusion import FUSIONS, LABEL, Fusion, as_planes
 from perception.models.heads import HEADS
 from perception.models.heads.detection import BOX_CHANNELS, DetectionMaps
 from perception.models.neck import FeaturePyramid
@@ -51,6 +54,9 @@ class MultiTaskModel(nn.Module):
         width = config.neck_channels
         self.backbone = BACKBONES[config.backbone](config.pretrained)
         fine_channels, *deeper = self.backbone.out_channels
+        self.fusion: Fusion | None = None
+        if config.fusion:
+            self.fusion = FUSIONS[config.fusion](self.backbone.out_channels)
         self.neck = FeaturePyramid(deeper, width, smooth_shallow=config.smooth_shallow)
         self.heads = nn.ModuleDict()
         if config.has_detection:
@@ -75,9 +81,15 @@ class MultiTaskModel(nn.Module):
                 )
             self.tasks[name] = task
 
-    def forward(self, frame: Tensor) -> MultiTaskOutput:
-        """Run the network on ``uint8[N, H, W, 3]``; H and W are multiples of 32."""
-        fine, *deeper = self.backbone(frame)  # maps at strides 4, and 8, 16, 32
+    def forward(self, frame: Tensor, lidar: Tensor | None = None) -> MultiTaskOutput:
+        """Run the network.
+
+        Args:
+            frame: ``uint8[N, H, W, 3]``; H and W are multiples of 32.
+            lidar: ``float32[N, H, W]``, px a metre, 0 where nothing was measured (`perception.models.fusion.density`); only for a network
+                with a second input, and ``None`` where its scanner gives nothing.
+        """
+        fine, *deeper = self._features(frame, lidar)  # maps at strides 4, and 8, 16, 32
         pyramid = self.neck(deeper)  # maps of neck_channels at strides 8, 16, 32
         objects = self.heads["detection"](pyramid) if "detection" in self.heads else None
         view = Seen(pyramid, fine)
@@ -90,3 +102,18 @@ class MultiTaskModel(nn.Module):
             seen = objects.features if as_features else objects.predictions
         class_logits = self.heads["segmentation"](pyramid, seen, fine)
         return MultiTaskOutput(objects, class_logits, further)
+
+    def _features(self, frame: Tensor, lidar: Tensor | None) -> Sequence[Tensor]:
+        if self.fusion is None:
+            maps: Sequence[Tensor] = self.backbone(frame)
+            return maps
+        if lidar is None:
+            lidar = torch.zeros(frame.shape[:3], device=frame.device)
+        planes = as_planes(lidar)
+        return self.fusion.maps(planes, self.backbone(frame, self.fusion.image(planes)))
+
+
+def wanted_labels(config: ModelConfig) -> frozenset[str]:
+    """What a data set is asked for besides boxes and class maps when such a network is trained or scored."""
+    labels = {label for name in config.further for label in TASKS[name].labels}
+    return frozenset(labels | ({LABEL} if config.fusion else set()))

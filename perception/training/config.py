@@ -43,6 +43,7 @@ class DataConfig:
         val_sets: names of the sets whose split ``val`` is validated on; empty: the sets of the mixture.
         val_scale: by which whole frames are made smaller for validation, in (0, 1]: 0.5 where training sees frames of half
             the size. Results are scaled back and scored in the pixels of the frame on disk.
+        lidar_dropout: share of the frames whose scan a network with a second input does not get in training, in [0, 1].
     """
 
     sets: tuple[SetConfig, ...] = (
@@ -57,12 +58,15 @@ class DataConfig:
     workers: int = 1
     val_sets: tuple[str, ...] = ()
     val_scale: float = 1.0
+    lidar_dropout: float = 0.3
 
     def __post_init__(self) -> None:
         if not 0 < self.val_scale <= 1:
             raise ConfigError(
                 f"data.val_scale: expected more than 0 and at most 1, got {self.val_scale}"
             )
+        if not 0 <= self.lidar_dropout <= 1:
+            raise ConfigError(f"data.lidar_dropout: expected 0 to 1, got {self.lidar_dropout}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import torch
+from torch import Tensor
 
 from perception.core.geometry import Letterbox, choose_model_size
 from perception.datasets import Sample
 from perception.metrics.evaluator import GraphResult
 from perception.metrics.outputs import read_outputs
+from perception.models.fusion import LABEL, density
 from perception.models.graph import InferenceGraph
 from perception.models.tasks.base import Score
 from perception.stages.preprocess import fit_image
@@ -27,9 +31,22 @@ def run_on_sample(graph: InferenceGraph, sample: Sample, scale: float = 1.0) -> 
     model_wh = choose_model_size(content_wh, max_pixels=content_wh[0] * content_wh[1])
     box = Letterbox((width, height), content_wh, model_wh)
     device = next(graph.parameters()).device
-    out = graph(torch.from_numpy(fit_image(sample.image, box))[None].to(device))
+    frame = torch.from_numpy(fit_image(sample.image, box))[None].to(device)
+    out = graph(frame, _fit_scan(sample, box, device))
     arrays = {name: tensor.cpu().numpy() for name, tensor in out.items()}
     return replace(read_outputs(arrays, box), further=graph.restore(arrays, box))
+
+
+def _fit_scan(sample: Sample, box: Letterbox, device: torch.device) -> Tensor | None:
+    """What a scanner measured, as `InferenceGraph.forward` takes it; ``None`` where the frame has no scan or no camera."""
+    scan = sample.further.get(LABEL)
+    if scan is None or sample.camera is None:
+        return None
+    fitted = torch.full((1, *box.model_wh[::-1]), torch.nan)
+    width, height = box.content_wh
+    resized = cv2.resize(scan, box.content_wh, interpolation=cv2.INTER_NEAREST_EXACT)
+    fitted[0, :height, :width] = torch.from_numpy(np.asarray(resized, np.float32))
+    return density(fitted, torch.tensor([sample.camera.fx_px * box.scale_xy[0]])).to(device)
 
 
 class TaskScores:

@@ -14,6 +14,7 @@ from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.core.manifest import EVALUATION_OUTPUTS
 from perception.datasets import Sample
 from perception.metrics.evaluator import Evaluator
+from perception.models.fusion import LABEL, density
 from perception.models.graph import InferenceGraph
 from perception.models.multitask import MultiTaskModel
 from perception.models.tasks.base import as_task
@@ -57,7 +58,7 @@ class MultiTaskModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """One forward pass; gives the sum of all loss terms, and keeps each task's for `backward`."""
-        out = self.model(batch.frame)
+        out = self.model(batch.frame, self._scan(batch))
         terms: dict[str, dict[str, Tensor]] = {}
         if out.detection is not None:
             terms["detection"] = self.losses["detection"](out.detection.predictions, batch)
@@ -85,6 +86,14 @@ class MultiTaskModule(pl.LightningModule):
             )
         self.log_dict({"train/loss": total.detach(), **shown}, batch_size=len(batch.frame))
         return total
+
+    def _scan(self, batch: Batch) -> Tensor | None:
+        """What the scanner measured of each frame; by chance nothing, so that the network learns to do without."""
+        scan = batch.further.get(LABEL)
+        if not self.config.model.fusion or scan is None:
+            return None
+        given = torch.rand(len(scan), device=scan.device) >= self.config.data.lidar_dropout
+        return density(scan, batch.focal_px) * given[:, None, None]
 
     def backward(self, loss: Tensor, *_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401 (Lightning's)
         """The gradients of this step, as the balancer joins the tasks' losses; `loss`, their sum, is only shown."""

@@ -19,7 +19,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from perception.core.config import dump_config
 from perception.core.errors import ConfigError
-from perception.models.tasks import TASKS
+from perception.models.multitask import wanted_labels
 from perception.training.checkpoint import start_from
 from perception.training.config import TrainConfig, read_stored
 from perception.training.data import MixedData
@@ -129,8 +129,9 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         load_backbone(module.model.backbone, backbone)
     elif resume is None and config.init:
         start_from(module.model, config.model, Path(config.init))
-    further = [label for name in config.model.further for label in TASKS[name].labels]
-    data = MixedData(config.data, steps_per_epoch, config.val_frames, further=further)
+    data = MixedData(
+        config.data, steps_per_epoch, config.val_frames, further=wanted_labels(config.model)
+    )
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt

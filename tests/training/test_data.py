@@ -139,7 +139,7 @@ class Blue(torch.nn.Module):
         self.content_hw = content_hw
         self.seen_hw = None
 
-    def forward(self, frame):
+    def forward(self, frame, _lidar):
         self.seen_hw = tuple(frame.shape[1:3])
         height, width = self.content_hw
         return {

@@ -42,16 +42,20 @@ class Backbone(nn.Module):
             bgr = torch.tensor(tuple(rgb)[::-1]).reshape(1, 3, 1, 1)
             self.register_buffer(name, bgr, persistent=False)
 
-    def forward(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(
+        self, frame: Tensor, added: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Extract features.
 
         Args:
             frame: ``uint8[N, H, W, 3]``, channels in `perception.core.types.CHANNEL_ORDER`; H, W multiples of 32.
+            added: ``float[N, 3, H, W]``, onto the normalised image (`perception.models.fusion`).
 
         Returns:
             Maps ``float[N, C_i, H/s, W/s]`` for s = 4, 8, 16, 32.
         """
         # numbers first, then axes: TensorRT moves no uint8
         image = frame.to(self.mean.dtype).permute(0, 3, 1, 2)
-        fine, shallow, middle, deep = self.features((image - self.mean) / self.std)
+        image = (image - self.mean) / self.std
+        fine, shallow, middle, deep = self.features(image if added is None else image + added)
         return fine, shallow, middle, deep

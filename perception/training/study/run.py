@@ -21,6 +21,7 @@ from perception.metrics.bootstrap import FrameRecords
 from perception.metrics.evaluator import Evaluator
 from perception.models.config import GraphConfig
 from perception.models.graph import InferenceGraph
+from perception.models.multitask import wanted_labels
 from perception.models.weights import build_network
 from perception.training.checkpoint import read_checkpoint
 from perception.training.inference import TaskScores, run_on_sample
@@ -86,9 +87,7 @@ def score(
         The figures of `Evaluator.compute` and of `TaskScores.compute`, and what they are counted from, frame by frame.
     """
     evaluator, scores = Evaluator(MAP_CLASSES, BOX_CLASSES), TaskScores(graph)
-    dataset.further = frozenset(
-        label for name in graph.model.tasks for label in graph.task(name).labels
-    )
+    dataset.further = wanted_labels(graph.model.config)
     for sample in dataset:
         result = run_on_sample(graph, sample, scale)
         evaluator.update(sample, result)

@@ -97,17 +97,20 @@ class BalanceConfig:
         weights: for ``fixed``: task -> factor; a task that is not named has 1.
         period: for ``dwa``: steps over which losses are averaged, at least 1.
         report_every: steps between two measurements of how far the tasks' gradients agree; 0 for none. One costs a backward pass for each task.
+        affinity_every: steps between two of how far a step for one task helps the others; 0 for none. One costs a backward pass and a
+            forward pass for each task. Both go into ``tasks.jsonl`` and ``tasks.md`` of the run.
     """
 
     method: str = "fixed"
     weights: dict[str, float] = field(default_factory=dict)
     period: int = 50
     report_every: int = 0
+    affinity_every: int = 0
 
     def __post_init__(self) -> None:
-        if self.period < 1 or self.report_every < 0:
+        if self.period < 1 or min(self.report_every, self.affinity_every) < 0:
             raise ConfigError(
-                f"balance: expected period >= 1 and report_every >= 0, got {self.period} and {self.report_every}"
+                f"balance: expected period >= 1, report_every and affinity_every >= 0, got {self.period}, {self.report_every} and {self.affinity_every}"
             )
 
 

@@ -1,5 +1,6 @@
 """The training step and the validation of a network, as Lightning wants them."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from perception.models.graph import InferenceGraph
 from perception.models.multitask import MultiTaskModel
 from perception.models.tasks.base import as_task
 from perception.training.balancing import build_balancer
+from perception.training.balancing.affinity import affinity
 from perception.training.balancing.agreement import agreement
+from perception.training.balancing.report import keep
 from perception.training.config import LossConfig, TrainConfig
 from perception.training.inference import TaskScores, run_on_sample
 from perception.training.losses import DETECTION_LOSSES, SEGMENTATION_LOSSES
-from perception.training.losses.base import Batch
+from perception.training.losses.base import Batch, Terms
 from perception.training.losses.teacher import TeacherLoss
 
 
@@ -32,6 +35,9 @@ class MultiTaskModule(pl.LightningModule):
 
     Args:
         config: of the whole run; stands in every checkpoint under ``hyper_parameters``.
+
+    Attributes:
+        report_folder: where what is measured of the tasks is kept; ``None`` for nowhere but the log.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -48,7 +54,9 @@ class MultiTaskModule(pl.LightningModule):
         self.teacher = TeacherLoss(Path(config.loss.teacher)) if config.loss.teacher else None
         tasks = (*self.losses, *config.model.further)
         self.balancer = build_balancer(config.balance, tasks, config.devices)
+        self.report_folder: Path | None = None
         self._task_losses: dict[str, Tensor] = {}
+        self._batch: Batch | None = None
         self._evaluators: dict[str, Evaluator] = {}
         self._scores: dict[str, TaskScores] = {}
 
@@ -58,8 +66,23 @@ class MultiTaskModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """One forward pass; gives the sum of all loss terms, and keeps each task's for `backward`."""
+        terms = self._terms(batch)
+        self._task_losses, self._batch = self._joined(terms), batch
+        shown = {
+            f"train/{name}": t.detach() for named in terms.values() for name, t in named.items()
+        }
+        total = torch.stack(list(self._task_losses.values())).sum()
+        if not torch.isfinite(total):
+            raise FloatingPointError(
+                f"the loss is not finite: {[(n, float(t)) for n, t in shown.items()]}"
+            )
+        self.log_dict({"train/loss": total.detach(), **shown}, batch_size=len(batch.frame))
+        return total
+
+    def _terms(self, batch: Batch) -> dict[str, Terms]:
+        """The loss terms of every task."""
         out = self.model(batch.frame, self._scan(batch))
-        terms: dict[str, dict[str, Tensor]] = {}
+        terms: dict[str, Terms] = {}
         if out.detection is not None:
             terms["detection"] = self.losses["detection"](out.detection.predictions, batch)
         if out.class_logits is not None:
@@ -71,21 +94,15 @@ class MultiTaskModule(pl.LightningModule):
             terms[name] = as_task(self.model.tasks[name]).loss(raw, batch) or {
                 name: 0.0 * raw.sum()
             }
+        return terms
+
+    def _joined(self, terms: Mapping[str, Terms]) -> dict[str, Tensor]:
+        """The loss of every task."""
         weights = self.config.loss.weights
-        self._task_losses = {
+        return {
             task: torch.stack([weights.get(name, 1.0) * term for name, term in named.items()]).sum()
             for task, named in terms.items()
         }
-        shown = {
-            f"train/{name}": t.detach() for named in terms.values() for name, t in named.items()
-        }
-        total = torch.stack(list(self._task_losses.values())).sum()
-        if not torch.isfinite(total):
-            raise FloatingPointError(
-                f"the loss is not finite: {[(n, float(t)) for n, t in shown.items()]}"
-            )
-        self.log_dict({"train/loss": total.detach(), **shown}, batch_size=len(batch.frame))
-        return total
 
     def _scan(self, batch: Batch) -> Tensor | None:
         """What the scanner measured of each frame; by chance nothing, so that the network learns to do without."""
@@ -99,11 +116,35 @@ class MultiTaskModule(pl.LightningModule):
         """The gradients of this step, as the balancer joins the tasks' losses; `loss`, their sum, is only shown."""
         del loss
         params = [param for param in self.model.parameters() if param.requires_grad]
-        every = self.config.balance.report_every
-        if every and self.global_step % every == 0 and len(self._task_losses) > 1:
-            self.log_dict(agreement(self._task_losses, params))
+        self._measure(params)
         self.balancer.backward(self._task_losses, params)
-        self._task_losses = {}
+        self._task_losses, self._batch = {}, None
+
+    def _measure(self, params: Sequence[nn.Parameter]) -> None:
+        """How the tasks get on with each other, where it is time for it."""
+        balance = self.config.balance
+        measured: dict[str, Tensor] = {}
+        if len(self._task_losses) > 1:
+            if balance.report_every and self.global_step % balance.report_every == 0:
+                measured |= agreement(self._task_losses, params)
+            if balance.affinity_every and self.global_step % balance.affinity_every == 0:
+                measured |= affinity(self._task_losses, params, self._losses_again)
+        if measured:
+            self.log_dict(measured)
+            if self.report_folder is not None:
+                keep(self.report_folder, self.global_step, measured)
+
+    def _losses_again(self) -> dict[str, Tensor]:
+        """The losses of this step's batch with the parameters as they are; what the network counts is left as it was."""
+        if self._batch is None:
+            raise RuntimeError("no batch: called outside of a training step")
+        buffers = {name: buffer.clone() for name, buffer in self.named_buffers()}
+        with torch.random.fork_rng():
+            torch.manual_seed(self.global_step)
+            losses = self._joined(self._terms(self._batch))
+        for name, buffer in self.named_buffers():
+            buffer.data.copy_(buffers[name])  # as above: behind the back of the graph of this step
+        return losses
 
     def on_validation_epoch_start(self) -> None:
         """Start counting afresh."""

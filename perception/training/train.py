@@ -20,6 +20,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from perception.core.config import dump_config
 from perception.core.errors import ConfigError
 from perception.models.multitask import wanted_labels
+from perception.training.balancing.report import TaskReport
 from perception.training.checkpoint import start_from
 from perception.training.config import TrainConfig, read_stored
 from perception.training.data import MixedData
@@ -108,6 +109,8 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
     callbacks: list[Callback] = [
         last, SaveAtEnd(folder / LAST_FILE), DataWait(log_every), LearningRateMonitor(), TQDMProgressBar(refresh_rate=5),
     ]  # fmt: skip
+    if config.balance.report_every or config.balance.affinity_every:
+        callbacks.append(TaskReport(folder, config.steps))
     if validates:
         callbacks.append(best)
     if config.optimizer.ema_decay:
@@ -125,6 +128,7 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         use_distributed_sampler=False,  # see MixedData: each process draws for itself, and validates all
     )
     module = MultiTaskModule(config)
+    module.report_folder = folder
     if resume is None and backbone is not None:
         load_backbone(module.model.backbone, backbone)
     elif resume is None and config.init:

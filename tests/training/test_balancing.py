@@ -1,12 +1,16 @@
 """Balancing: gradients on small networks whose answers can be worked out by hand."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
 
 from perception.core.errors import ConfigError
 from perception.training.balancing import BALANCERS, build_balancer
+from perception.training.balancing.affinity import affinity
 from perception.training.balancing.agreement import agreement
+from perception.training.balancing.report import LINES_FILE, keep, write_table
 from perception.training.config import BalanceConfig, load_train_config
 from perception.training.module import MultiTaskModule
 from tests.training.factories import make_batch
@@ -224,3 +228,59 @@ def test_a_run_reports_how_far_gradients_agree():
     assert -1 <= logged["agreement/detection_segmentation"] <= 1
     assert logged["length/detection"] > 0
     assert all(p.grad is not None for p in module.model.parameters())
+
+
+def test_affinity_is_what_a_step_for_one_task_does_to_the_loss_of_another():
+    shared = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
+    own = torch.nn.Parameter(torch.tensor([1.0]))
+
+    def losses():
+        first, second = shared
+        return {
+            "a": first**2,
+            "b": (first - 2) ** 2 + own.sum() ** 2,
+            "c": 3 * second**2 + first**2,
+        }
+
+    kept = shared.detach().clone()
+    graph = losses()
+    found = affinity(graph, [shared, own], losses)
+    step = 1e-3 * 2**0.5  # along the first number, for a and for b
+    assert found["affinity/a_to_a"].item() == pytest.approx(2 * step, rel=0.01)
+    assert found["affinity/a_to_b"].item() == pytest.approx(-step, rel=0.01)  # 2 step of 2
+    assert found["affinity/b_to_a"].item() == pytest.approx(-2 * step, rel=0.01)
+    share = 2 / 40**0.5  # of the step for c that is along the first number
+    assert found["affinity/c_to_a"].item() == pytest.approx(2 * step * share, rel=0.01)
+    torch.testing.assert_close(shared.detach(), kept, rtol=0, atol=0)
+    sum(graph.values()).backward()  # the graph is still there
+
+
+def test_a_run_reports_affinities_and_goes_on_as_without(tmp_path):
+    def gradients(**reported):
+        changes = [f"balance.{key}={value}" for key, value in reported.items()]
+        config = load_train_config(
+            "cascade",
+            ['model={backbone="lean_resnet", pretrained=false, neck_channels=8}', *changes],
+        )
+        torch.manual_seed(0)
+        module = MultiTaskModule(config)
+        module.report_folder = tmp_path
+        module.log_dict = lambda *_, **__: None
+        module.backward(module.training_step(make_batch(), 0))
+        means = {name: b.clone() for name, b in module.named_buffers() if "running" in name}
+        return [p.grad for p in module.model.parameters()], means
+
+    plain, counted = gradients()
+    measured, counted_too = gradients(affinity_every=1, report_every=1)
+    torch.testing.assert_close(measured, plain, rtol=0, atol=0)
+    torch.testing.assert_close(counted_too, counted, rtol=0, atol=0)
+    (row,) = map(json.loads, (tmp_path / LINES_FILE).read_text().splitlines())
+    assert row["affinity/detection_to_detection"] > 0
+    assert {"affinity/segmentation_to_detection", "agreement/detection_segmentation"} < set(row)
+
+
+def test_the_table_has_the_means_of_every_quarter(tmp_path):
+    for step, value in ((0, 1.0), (10, 3.0), (75, -1.0)):
+        keep(tmp_path, step, {"agreement/a_b": torch.tensor(value)})
+    write_table(tmp_path / LINES_FILE, tmp_path / "table.md", steps=100)
+    assert "| agreement/a_b | 2.0000 | - | - | -1.0000 |" in (tmp_path / "table.md").read_text()

@@ -244,8 +244,8 @@ def mounting(
         bool, typer.Option("--no-engine", help="no road mask and no cars: the lower part is road")
     ] = False,
     backend: BackendOption = "",
-    fps: Annotated[float, typer.Option(help="of pictures without times")] = 10.0,
-    limit: Annotated[int | None, typer.Option(help="frames to read")] = None,
+    fps: Annotated[float, typer.Option(min=0.1, help="of pictures without times")] = 10.0,
+    limit: Annotated[int | None, typer.Option(min=1, help="frames to read")] = None,
 ) -> None:
     """Pitch, yaw and height of a mounted camera from the road that it sees; roll is not observed and stays."""
     from perception.calibration.mounting.calibrate import MountingConfig, calibrate_mounting

@@ -24,3 +24,19 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise OutputError(
             f"{path}: cannot be written: {error.strerror}; what was written before it is kept"
         ) from error
+
+
+def check_writable(*paths: Path) -> None:
+    """Raise `OutputError` now where a file could not be written later, before the work that it is for; makes the folders."""
+    for path in paths:
+        trial = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise OutputError(f"{path}: cannot be written: it is a folder; name a file")
+            trial.touch()
+            trial.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot be written: {error.strerror}; nothing was done yet"
+            ) from error

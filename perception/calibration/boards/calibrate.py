@@ -40,6 +40,7 @@ from perception.calibration.boards.stereo import (
 from perception.calibration.boards.uncertainty import Calibrated, calibrate_views
 from perception.core.camera import Camera, save_camera
 from perception.core.errors import ConfigError
+from perception.core.files import check_writable
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +113,7 @@ def calibrate(job: Job) -> Done:
     """
     if job.model.rational and job.model.lens == "fisheye":
         raise ConfigError("--rational is for pinhole lenses; leave it out with --lens fisheye")
+    check_writable(job.out, *([job.right_out] if job.right else []))
     if not job.right:
         result = _one(job.inputs, job)
         camera = _camera(result, job)

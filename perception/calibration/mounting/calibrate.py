@@ -1,6 +1,7 @@
 """A recording and a camera without a mounting become a camera with one: the order of the steps, and what is refused."""
 
 import csv
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,8 +19,11 @@ from perception.calibration.mounting.observe import Observer, Seen
 from perception.calibration.mounting.report import write_report
 from perception.core.camera import Camera, find_camera, save_camera
 from perception.core.errors import ConfigError, InputError
+from perception.core.files import check_writable
 from perception.core.manifest import DEFAULT_ENGINE
 from perception.sources import open_source
+
+logger = logging.getLogger(__name__)
 
 FALLBACK_FPS = 10.0  # of a folder of pictures, which has no times; `fps` says otherwise
 COLUMNS = ("time_s", "speed_mps")
@@ -67,7 +71,7 @@ def observe(config: MountingConfig, tell: Callable[[int, int], None]) -> Observe
         look, classes = None, (0, 0)
         if config.engine:
             look, *numbers = stack.enter_context(
-                open_look(config.engine, config.backend, config.precision)
+                open_look(config.engine, config.backend, config.precision, camera)
             )
             classes = numbers[0], numbers[1]
         observer = Observer(camera, source.fps or config.fps, look, *classes)
@@ -91,12 +95,20 @@ def calibrate_mounting(
 
     Raises:
         InputError: the recording does not tell enough; nothing is written then.
+        KeyboardInterrupt: interrupted before it told enough; later, what was seen so far is used.
         ConfigError, OutputError: see `observe`, `write_report`.
     """
     speed = read_speed(config.speed)
+    check_writable(out, report)
     observed = observe(config, tell)
     seen = observed.seen
-    mounting = estimate_mounting(seen, observed.camera, speed)
+    try:
+        mounting = estimate_mounting(seen, observed.camera, speed)
+    except InputError as error:
+        if not observed.interrupted:
+            raise
+        logger.warning("interrupted too early: nothing is written: %s", error)
+        raise KeyboardInterrupt from error
     original = find_camera(config.camera)
     today = datetime.now(UTC).date().isoformat()
     told = f"mounting from the road: {mounting.pairs} pairs of {config.source}"

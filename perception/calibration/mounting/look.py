@@ -8,6 +8,7 @@ import numpy as np
 from perception.backends import DEFAULT_BACKEND
 from perception.backends.sized import SizedBackends
 from perception.calibration.mounting.observe import Look
+from perception.core.camera import Camera, build_undistorter
 from perception.core.errors import ConfigError
 from perception.core.geometry import choose_model_size
 from perception.core.manifest import load_engine
@@ -17,8 +18,12 @@ from perception.stages.preprocess import preprocess
 
 
 @contextmanager
-def open_look(name: str, backend: str, precision: str) -> Iterator[tuple[Look, int, int]]:
+def open_look(
+    name: str, backend: str, precision: str, camera: Camera
+) -> Iterator[tuple[Look, int, int]]:
     """Open an engine: the function that looks, the index of road in its class map, and that of vehicles among its boxes.
+
+    The lens of the camera, at the size of the frames, is undone before the engine and done again to what it sees.
 
     Raises:
         ConfigError: it knows no road or no vehicles.
@@ -31,12 +36,13 @@ def open_look(name: str, backend: str, precision: str) -> Iterator[tuple[Look, i
             f"engine {name}: expected one that knows road and vehicle, got {(*manifest.map_classes, *manifest.box_classes)}; "
             "choose another engine, or --no-engine"
         )
-    reading = Reading.of(manifest)
+    reading, undistorter = Reading.of(manifest), build_undistorter(camera)
 
     with SizedBackends(backend or DEFAULT_BACKEND, engine, precision) as backends:
 
         def look(frame: Frame) -> Scene:
-            fed = preprocess(frame, choose_model_size(frame.size_wh, manifest.max_pixels))
+            size_wh = choose_model_size(frame.size_wh, manifest.max_pixels)
+            fed = preprocess(frame, size_wh, undistorter=undistorter)
             outputs = backends.infer(fed.feed)
             kept = {key: np.array(array) for key, array in outputs.items()}
             return postprocess(frame, kept, fed.box, reading)

@@ -27,7 +27,7 @@ from perception.core.manifest import (
     sha256,
     write_manifest,
 )
-from perception.core.types import Detections, Frame, Scene
+from perception.core.types import Detections, Frame, FreeDistance, Ground, Scene
 
 settings.register_profile("ci", derandomize=True, max_examples=200, deadline=None)
 settings.register_profile("default", derandomize=True, max_examples=40, deadline=None)
@@ -171,3 +171,12 @@ def make_scene(make_frame):
         return Scene(frame, found, class_map, outline, time.monotonic_ns())
 
     return make
+
+
+@pytest.fixture
+def ground():
+    """The one vehicle of `make_scene` 23.4 m ahead and 1.5 m to the left, on a road of 8 m that is free for 21 m."""
+    road = np.array([[-4, 6], [4, 6], [4, 55], [-4, 55]], np.float32)
+    free = FreeDistance(21.25, (19.0, 24.0), 2.5, "box")
+    feet, interval = np.array([[-1.5, 23.4]]), np.array([[20.0, 28.0]])
+    return Ground(feet, interval, ("",), np.array([1.8]), (road,), 55.0, free)

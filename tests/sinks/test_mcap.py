@@ -87,3 +87,20 @@ def test_cameras_have_topics_of_their_own_and_share_the_results(tmp_path, make_s
     kinds = ("image", "found", "classes")
     expected = {f"/camera_{n}/{kind}": n + 1 for n in (0, 1) for kind in kinds}
     assert counts == {**expected, "/results": 3, 0: 1, 1: 2}
+
+
+def test_metres_stand_at_the_boxes_and_in_the_results(tmp_path, make_scene, ground):
+    path = tmp_path / "metres.mcap"
+    with open_sink(f"mcap={path}", CONTEXT) as sink:
+        sink.write(replace(make_scene(), ground=ground))
+    with path.open("rb") as file:
+        read = {
+            channel.topic: (DecoderFactory().decoder_for(channel.message_encoding, schema) or json.loads)(message.data)
+            for schema, channel, message in make_reader(file).iter_messages()
+        }  # fmt: skip
+    assert [text.text for text in read["/camera/found"].texts] == ["vehicle 0.75 23 m"]
+    record = read["/results"]
+    (box,) = record["boxes"]
+    assert (box["ahead_m"], box["right_m"], box["ahead_95_m"]) == (23.4, -1.5, [20.0, 28.0])
+    assert record["road_ground_m"] == [[[-4, 6], [4, 6], [4, 55], [-4, 55]]]
+    assert (record["free_distance_m"], record["free_distance_ended_by"]) == (21.25, "box")

@@ -53,3 +53,15 @@ def test_each_camera_has_entities_of_its_own(tmp_path, make_scene):
     printed = rerun("print", "-vvv", path).stdout
     assert "/camera_0/image" in printed
     assert "/camera_1/boxes" in printed
+
+
+def test_metres_are_seen_from_above_and_as_a_curve(tmp_path, make_scene, ground):
+    path = tmp_path / "metres.rrd"
+    with open_sink(f"rerun={path}", CONTEXT) as sink:
+        sink.write(replace(make_scene(), ground=ground))
+    printed = rerun("print", "-vvv", path).stdout
+    for entity in ("ground/road", "ground/boxes", "free_distance_m"):
+        assert f"/camera/{entity}" in printed
+    # ahead is up in the viewer, whose y points down
+    for value in ("21.25", "[-1.5, -23.4]", "[4.0, -55.0]"):
+        assert value in printed, value

@@ -14,7 +14,7 @@ import numpy as np
 from perception.calibration.formats import read_camera
 from perception.core.camera import CAMERAS_DIR, Camera, save_camera
 from perception.datasets.base import DATA_VARIABLE
-from perception.datasets.kitti_calib import NOMINAL_HEIGHT_M
+from perception.datasets.kitti.calib import NOMINAL_HEIGHT_M
 from perception.render.config import CameraConfig
 from perception.render.picture.view import build_camera
 

@@ -12,8 +12,8 @@ DATASETS = Registry(
     "data set",
     {
         "camvid": "perception.datasets.camvid:CamVid",
-        "kitti_object": "perception.datasets.kitti_object:KittiObject",
-        "kitti_road": "perception.datasets.kitti_road:KittiRoad",
+        "kitti_object": "perception.datasets.kitti.object:KittiObject",
+        "kitti_road": "perception.datasets.kitti.road:KittiRoad",
         "synthetic": "perception.datasets.synthetic:Synthetic",
     },
 )

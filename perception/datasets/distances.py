@@ -16,8 +16,8 @@ from perception.core.camera import Camera
 from perception.core.labels import BOX_CLASSES, MAPPINGS
 from perception.core.types import Float32, Float64, Int64, UInt8
 from perception.datasets.base import find_picture, list_stems, read_image
-from perception.datasets.kitti_calib import nominal_camera
-from perception.datasets.kitti_object import read_label_file
+from perception.datasets.kitti.calib import nominal_camera
+from perception.datasets.kitti.object import read_label_file
 from perception.render.disk import read_frame
 from perception.render.records import ObjectLabel, RenderedFrame
 from perception.render.store import is_clear, list_drives

@@ -10,7 +10,7 @@ import numpy as np
 from perception.core.errors import InputError
 from perception.core.types import Float64
 from perception.datasets.base import Sample
-from perception.datasets.kitti_object import parse_objects
+from perception.datasets.kitti.object import parse_objects
 from perception.datasets.synthetic import Synthetic
 from perception.render.store import list_drives
 

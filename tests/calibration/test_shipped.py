@@ -11,7 +11,7 @@ import pytest
 from perception.calibration.formats import read_camera
 from perception.core.camera import CAMERAS_DIR, find_camera, load_camera
 from perception.core.errors import ConfigError
-from perception.datasets.kitti_calib import nominal_camera
+from perception.datasets.kitti.calib import nominal_camera
 from perception.render.config import CameraConfig
 from perception.render.picture.view import build_camera
 

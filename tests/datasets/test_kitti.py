@@ -9,7 +9,7 @@ import pytest
 from perception.core.errors import InputError
 from perception.core.labels import BOX_CLASSES, IGNORE, ROAD, map_id
 from perception.datasets import open_dataset
-from perception.datasets.kitti_calib import NOMINAL_HEIGHT_M, road_camera
+from perception.datasets.kitti.calib import NOMINAL_HEIGHT_M, road_camera
 
 NOT_ROAD = map_id("not_road")
 SIZE_WH = (40, 20)

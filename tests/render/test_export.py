@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as hnp
 
 from perception.core.errors import ConfigError, InputError, OutputError
 from perception.core.labels import BOX_CLASSES
-from perception.datasets.kitti_calib import read_calib
-from perception.datasets.kitti_object import KittiObject
+from perception.datasets.kitti.calib import read_calib
+from perception.datasets.kitti.object import KittiObject
 from perception.render.disk import path_of, read_frame, read_picture
 from perception.render.export import KITTI_TYPES, export_coco, export_kitti, run_lengths
 from perception.render.store import is_clear, write_drives

@@ -5,8 +5,8 @@ import pytest
 
 from perception.core.errors import ConfigError, InputError
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES, ROAD, map_id
-from perception.datasets.kitti_object import KittiObject
-from perception.datasets.kitti_road import KittiRoad
+from perception.datasets.kitti.object import KittiObject
+from perception.datasets.kitti.road import KittiRoad
 from perception.metrics.bootstrap import FrameRecords
 from perception.metrics.matches import DISTANCE_BANDS_M, RIGHT, SIZES, WRONG, BoxRecords
 from perception.metrics.segmentation import IDS, Confusion

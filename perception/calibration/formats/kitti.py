@@ -16,7 +16,7 @@ from perception.calibration.formats.base import (
 from perception.core.camera import Camera, camera_from_projection
 from perception.core.errors import ConfigError, InputError
 from perception.core.files import write_atomically
-from perception.datasets.kitti_calib import has_road, read_calib, road_pose
+from perception.datasets.kitti.calib import has_road, read_calib, road_pose
 from perception.render.export import kitti_calib
 
 

@@ -22,7 +22,7 @@ from perception.calibration.formats.base import (
 from perception.core.camera import Camera
 from perception.core.errors import ConfigError, InputError
 from perception.core.files import write_atomically
-from perception.datasets.kitti_calib import read_calib
+from perception.datasets.kitti.calib import read_calib
 
 NUMBERS = ("02", "00", "01", "03")  # left colour, left grey, right grey, right colour
 IDENTITY = np.eye(3)

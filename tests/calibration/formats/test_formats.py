@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from perception.calibration.formats import FORMATS, format_of, read_camera, write_camera
 from perception.core.camera import Camera
 from perception.core.errors import ConfigError, InputError, OutputError
-from perception.datasets.kitti_calib import road_camera
+from perception.datasets.kitti.calib import road_camera
 
 COEFFICIENTS = {"pinhole": (0, 5, 8), "fisheye": (4,)}
 NUMBER = st.floats(-0.5, 0.5, allow_subnormal=False)

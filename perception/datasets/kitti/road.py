@@ -17,7 +17,7 @@ from perception.datasets.base import (
     read_image,
     unknown_split,
 )
-from perception.datasets.kitti_calib import road_camera
+from perception.datasets.kitti.calib import road_camera
 
 # category -> first and last frame number of validation: whole blocks, since neighbours look alike
 VALIDATION = {"um": (52, 69), "umm": (9, 30), "uu": (65, 72)}

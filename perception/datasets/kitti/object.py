@@ -20,7 +20,7 @@ from perception.datasets.base import (
     read_image,
     unknown_split,
 )
-from perception.datasets.kitti_calib import nominal_camera
+from perception.datasets.kitti.calib import nominal_camera
 
 T = TypeVar("T")
 

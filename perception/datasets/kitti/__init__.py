@@ -1,0 +1,1 @@
+"""KITTI's benchmarks, one file each, and the calibration files that they share."""

@@ -137,6 +137,10 @@ class FurtherLabel:
 FURTHER_LABELS: Mapping[str, FurtherLabel] = {
     "depth_m": FurtherLabel(of="pixel", dtype=np.float32, unknown=np.nan),  # along the optical axis
     "lanes": FurtherLabel(of="pixel", dtype=np.uint8, unknown=IGNORE, names=LANE_CLASSES),
+    # of a set of which a part is shown (`perception.training.extend.shown`): a class map whose borders alone are to be learnt,
+    # and 1 where a pixel holds none of the classes that are shown
+    "outlines": FurtherLabel(of="pixel", dtype=np.uint8, unknown=IGNORE),
+    "absent": FurtherLabel(of="pixel", dtype=np.uint8, unknown=IGNORE),
     # number of the object that the pixel belongs to; 0 for none that has a box
     "instances": FurtherLabel(of="pixel", dtype=np.int32, unknown=-1),
     "instance": FurtherLabel(of="box", dtype=np.int64, unknown=-1),  # its number in `instances`

@@ -9,7 +9,7 @@ import torch
 
 from perception.core.config import dump_config
 from perception.core.errors import ConfigError
-from perception.core.labels import BOX_CLASSES, IGNORE, MAP_CLASSES, ROAD, VEHICLE, map_id
+from perception.core.labels import IGNORE, MAP_CLASSES, ROAD, VEHICLE, map_id
 from perception.datasets import BoxLabels, Dataset, Sample
 from perception.models.multitask import MultiTaskModel
 from perception.training.checkpoint import read_checkpoint
@@ -282,15 +282,15 @@ def test_the_terms_are_zero_at_the_start_and_new_classes_are_not_followed(tmp_pa
             assert (float(sum(found["detection"].values())) > 1e-3) == elsewhere
 
 
-def fit(config, batch, steps=60, **kept):
+def fit(config, batch):
     """Train on one batch; gives the network in evaluation mode."""
     torch.manual_seed(1)
     module = MultiTaskModule(config)
     module.log_dict = lambda *_, **__: None
     if config.extend.checkpoint:
         extend_from(module.model, config.model, Path(config.extend.checkpoint))
-    optimizer = torch.optim.AdamW(module.model.parameters(), lr=2e-3)
-    for _ in range(steps):
+    optimizer = torch.optim.AdamW(module.model.parameters(), lr=5e-3)
+    for _ in range(60):
         optimizer.zero_grad()
         module.training_step(batch, 0).backward()
         optimizer.step()
@@ -299,42 +299,28 @@ def fit(config, batch, steps=60, **kept):
 
 @pytest.mark.timeout(120)
 def test_following_the_old_network_keeps_what_plain_fine_tuning_loses(tmp_path):
-    config = load_train_config("cascade", SMALL)
-    whole = make_batch(frames=4)
-    hidden = torch.where(whole.class_map == VEHICLE, IGNORE, whole.class_map)
-    old = fit(config, replace(whole, class_map=hidden))
+    config = load_train_config("cascade", [*SMALL, "model.task=segmentation"])
+    whole = make_batch()
+    vehicle = whole.class_map == VEHICLE
+    old = fit(config, replace(whole, class_map=whole.class_map.masked_fill(vehicle, IGNORE)))
     state = {f"model.{name}": tensor for name, tensor in old.state_dict().items()}
-    torch.save(
-        {"hyper_parameters": dump_config(config), "state_dict": state}, tmp_path / "old.ckpt"
-    )
+    path = tmp_path / "old.ckpt"
+    torch.save({"hyper_parameters": dump_config(config), "state_dict": state}, path)
 
-    new = torch.where(whole.class_map == VEHICLE, VEHICLE, IGNORE).to(torch.uint8)
-    frames = replace(
-        whole,
-        class_map=new,
-        boxes_xyxy=(torch.zeros(0, 4),) * 4,
-        class_ids=(torch.zeros(0, dtype=torch.int64),) * 4,
-        unjudged=torch.ones_like(new, dtype=torch.bool),
-        boxed=torch.zeros(4, len(BOX_CLASSES), dtype=torch.bool),
-    )
-    agreed = {}
+    frames = replace(whole, class_map=whole.class_map.masked_fill(~vehicle, IGNORE))
+    kept = {}
     for weight in (0.0, 1.0):
-        extend = replace(
-            config.extend,
-            checkpoint=str(tmp_path / "old.ckpt"),
-            classes=("vehicle",),
-            weight=weight,
-        )
-        network = fit(replace(config, extend=extend), frames)
+        follow = replace(config.extend, checkpoint=str(path), classes=("vehicle",), weight=weight)
+        network = fit(replace(config, extend=follow), frames)
         with torch.no_grad():
-            found, before = (n(whole.frame).class_logits.argmax(dim=1) for n in (network, old))
+            found = network(whole.frame).class_logits.argmax(dim=1)
         stride = whole.class_map.shape[1] // found.shape[1]
         labels = whole.class_map[:, stride // 2 :: stride, stride // 2 :: stride]
-        others, vehicle = labels != VEHICLE, labels == VEHICLE
-        agreed[weight] = float((found == before)[others].float().mean())
-        assert float((found == VEHICLE)[vehicle].float().mean()) > 0.7, "the new class is learnt"
-    assert agreed[1.0] > 0.9
-    assert agreed[0.0] < 0.6
+        right = found == labels
+        kept[weight] = float(right[labels != VEHICLE].float().mean())
+        assert float(right[labels == VEHICLE].float().mean()) > 0.8, "the new class is learnt"
+    assert kept[1.0] > 0.85
+    assert kept[0.0] < 0.75
 
 
 @pytest.mark.timeout(180)

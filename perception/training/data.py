@@ -132,7 +132,9 @@ class MixedData(pl.LightningDataModule):
         further: Iterable[str] = (),
     ) -> None:
         super().__init__()
-        self._further = frozenset(further)
+        # where nothing is hidden, class maps tell the outlines themselves
+        parts = any(hidden_names(entry) for entry in config.sets)
+        self._further = frozenset(further) - (frozenset() if parts else {"outlines"})
         self._config = config
         self._steps = steps_per_epoch
         self._val_frames = val_frames

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from perception.cli.app import app
 from perception.core.config import dump_config
 from perception.core.errors import ConfigError
 from perception.core.labels import IGNORE, MAP_CLASSES, ROAD, VEHICLE, map_id
@@ -171,6 +173,19 @@ def test_hidden_boxes_reach_the_batch_as_unjudged():
     assert batch.unjudged.any()
 
 
+def test_outlines_are_asked_for_where_a_part_is_hidden(tmp_path):
+    write_kitti_road(tmp_path)
+    for hide in ((), ("cyclist",)):
+        sets = (SetConfig(name="kitti_road", hide=hide), SetConfig(name="kitti_road"))
+        config = DataConfig(sets=sets, workers=0, crop_wh=(64, 64), batch_size=2)
+        data = MixedData(config, 2, 0, tmp_path, further=("instances", "outlines"))
+        for batch in data.train_dataloader():
+            # frames of the set that hides nothing have them too: in a batch, who has none has no boundaries
+            assert ("outlines" in batch.further) == bool(hide)
+            if hide:
+                assert torch.equal(batch.further["outlines"], batch.class_map)
+
+
 def test_absence_lowers_the_class_and_nothing_else():
     loss = AbsenceLoss([SetConfig(name="camvid", only=("cyclist",)), SetConfig(name="camvid")])
     logits = torch.zeros(2, len(MAP_CLASSES), 8, 12, requires_grad=True)
@@ -227,6 +242,20 @@ def test_another_network_is_not_extended(tmp_path, change, message):
     with pytest.raises(ConfigError, match=message) as caught:
         extend_from(MultiTaskModel(other), other, tmp_path / "old.ckpt")
     assert "\n" not in str(caught.value)
+
+
+def test_the_command_hands_the_checkpoint_over(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "perception.training.train.train",
+        lambda config, folder: seen.append((config, folder)) or {},
+    )
+    words = ["train", "--preset", "road", "--out", str(tmp_path), "--set", "extend.weight=2.0"]
+    for more in ([], ["--extend", "old.ckpt"]):
+        assert CliRunner().invoke(app, [*words, *more], standalone_mode=False).exit_code == 0
+    (without, _), (config, folder) = seen
+    assert (without.extend.checkpoint, config.extend.checkpoint) == ("", "old.ckpt")
+    assert (config.extend.weight, folder) == (2.0, tmp_path)
 
 
 def test_no_checkpoint_is_one_line(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The commands that train: ``perception train``, ``study``, ``pretrain``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,16 +17,19 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="folder of the run; one that exists goes on")
     ] = None,
+    extend: Annotated[
+        Path | None,
+        typer.Option(help="checkpoint of a network that learns on and follows its old outputs"),
+    ] = None,
 ) -> None:
     """Train a preset; a run that was killed goes on where it stopped."""
     from perception.training.config import load_train_config
     from perception.training.train import train as train_network
 
-    close(
-        train_network(
-            load_train_config(preset, changes or ()), out or Path("runs") / Path(preset).stem
-        )
-    )
+    config = load_train_config(preset, changes or ())
+    if extend is not None:
+        config = replace(config, extend=replace(config.extend, checkpoint=str(extend)))
+    close(train_network(config, out or Path("runs") / Path(preset).stem))
 
 
 def study(

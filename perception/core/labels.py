@@ -140,6 +140,10 @@ FURTHER_LABELS: Mapping[str, FurtherLabel] = {
         of="pixel", dtype=np.float32, unknown=np.nan
     ),  # the same, where a scanner measured it
     "lanes": FurtherLabel(of="pixel", dtype=np.uint8, unknown=IGNORE, names=LANE_CLASSES),
+    # of a set of which a part is shown (`perception.training.extend.shown`): a class map whose borders alone are to be learnt,
+    # and 1 where a pixel holds none of the classes that are shown
+    "outlines": FurtherLabel(of="pixel", dtype=np.uint8, unknown=IGNORE),
+    "absent": FurtherLabel(of="pixel", dtype=np.uint8, unknown=IGNORE),
     # number of the object that the pixel belongs to; 0 for none that has a box
     "instances": FurtherLabel(of="pixel", dtype=np.int32, unknown=-1),
     "instance": FurtherLabel(of="box", dtype=np.int64, unknown=-1),  # its number in `instances`

@@ -34,7 +34,7 @@ FOLDERS = {
     "val_blocks": "train",
     "val_folder": "val",
     "test": "test",
-    **{f"{part}_{drive}": "train" for part in ("drive", "without") for drive in DRIVES},
+    **{f"{part}_{drive}": "train" for part in ("drive", "train", "without") for drive in DRIVES},
 }
 
 
@@ -48,7 +48,7 @@ class CamVid(Dataset):
         root: folder with ``train.txt``, ``trainannot/``, ``boxes_train.json`` and so on.
         split: ``train``, ``val`` (both parts of validation), ``val_blocks`` and ``val_folder`` (one part each), ``test``; to ask how a
             recipe fares on a drive that it has not seen: ``without_DRIVE`` (``train`` less that drive) and ``drive_DRIVE`` (all train
-            frames of it). The val folder is of 0016E5.
+            frames of it, those that validate too); ``train_DRIVE`` is what ``without_DRIVE`` leaves out. The val folder is of 0016E5.
     """
 
     def __init__(self, root: Path, split: str) -> None:
@@ -98,7 +98,7 @@ def _stems(root: Path, part: str) -> list[str]:
     for drive, frames in groupby(sorted(stems), key=lambda stem: stem.split("_")[0]):
         if kind == "drive":
             kept += [stem for stem in frames if drive == chosen]
-        elif kind != "without" or drive != chosen:
+        elif {"train": chosen in {"", drive}, "without": drive != chosen}.get(kind, True):
             for i, stem in enumerate(frames):
                 is_val = (i // BLOCK) % EVERY == EVERY - 1
                 kept += [stem] if is_val == (part == "val_blocks") else []

@@ -45,7 +45,7 @@ PAINT = {
 class Synthetic(Dataset):
     """Frames of rendered drives. What is hardly seen (`perception.render.store.is_clear`) is a region that is not judged.
 
-    It has all of `perception.core.labels.FURTHER_LABELS`. Identities are those of the drives' cast: sets of several casts mix them up.
+    It has all of `perception.core.labels.FURTHER_LABELS` that a set can have. Identities are those of the drives' cast: sets of several casts mix them up.
 
     Args:
         root: folder that holds ``train/DRIVE`` and ``val/DRIVE``.

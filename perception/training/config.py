@@ -2,14 +2,26 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from perception.core.config import Table, build_config, merge, parse_assignments, read_toml
 from perception.core.errors import ConfigError
+from perception.core.labels import MAP_CLASSES
 from perception.models.config import GraphConfig, ModelConfig
+from perception.models.tasks import TASKS
 
 PRESETS_DIR = Path(__file__).parents[1] / "presets"
+
+
+def _check_names(key: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known = tuple(known)
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(f"{key}: unknown name {name!r}; {hint}known: {sorted(known)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +33,30 @@ class SetConfig:
         split: of the set, to train on.
         share: of the frames of an epoch, relative to the other sets.
         scale: by which frames are enlarged before the random scale; it brings sets of different cameras to one field.
+        hide: classes of the label space and tasks in `perception.models.tasks.TASKS` whose labels are treated as not there.
+        only: the opposite: all others are hidden. Where another class is labelled, a pixel is still known to hold none of these.
+        frames: so many frames of it, spread evenly; 0 for all.
     """
 
     name: str
     split: str = "train"
     share: float = 1.0
     scale: float = 1.0
+    hide: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    frames: int = 0
+
+    def __post_init__(self) -> None:
+        for key, names in (("hide", self.hide), ("only", self.only)):
+            _check_names(f"data.sets: {self.name}: {key}", names, (*MAP_CLASSES, *TASKS))
+        if self.hide and self.only:
+            raise ConfigError(
+                f"data.sets: {self.name}: expected hide or only, got both; what is not in only is hidden"
+            )
+        if self.frames < 0:
+            raise ConfigError(
+                f"data.sets: {self.name}: frames: expected 0 for all or more, got {self.frames}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +145,30 @@ class BalanceConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendConfig:
+    """A network that is done learns something more, and keeps what it knew by following its old outputs.
+
+    Attributes:
+        checkpoint: of the old network; empty: nothing is extended. Training starts from its averaged weights, new parts start fresh.
+        classes: of the label space, that are new: where one is labelled, old outputs are not followed.
+        weight: of what is followed; 0: nothing is, which is plain fine-tuning.
+        temperature: of class scores, see `perception.training.losses.teacher.divergence`.
+    """
+
+    checkpoint: str = ""
+    classes: tuple[str, ...] = ()
+    weight: float = 1.0
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        _check_names("extend.classes", self.classes, MAP_CLASSES)
+        if self.weight < 0 or self.temperature <= 0:
+            raise ConfigError(
+                f"extend: expected weight >= 0 and temperature > 0, got {self.weight} and {self.temperature}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerConfig:
     """AdamW under a one-cycle schedule.
 
@@ -166,7 +220,8 @@ class TrainConfig:
         steps: optimiser steps.
         init: a checkpoint whose averaged weights training starts from, or the ``.safetensors`` of a pretrained backbone; empty: the
             backbone's own weights, and random ones.
-        pretrain: what comes before, where there is no ``init``.
+        extend: a network that is extended; its checkpoint stands in the place of ``init``.
+        pretrain: what comes before, where there is neither ``init`` nor a network to extend.
         val_every: steps between validations; 0 for none, and then no best checkpoint.
         val_frames: frames of each set that a validation looks at, spread evenly; 0 for all.
         monitor: figures whose sum chooses the best checkpoint.
@@ -183,6 +238,7 @@ class TrainConfig:
     balance: BalanceConfig = field(default_factory=BalanceConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     init: str = ""
+    extend: ExtendConfig = field(default_factory=ExtendConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     steps: int = 1000
     val_every: int = 200

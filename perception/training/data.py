@@ -15,7 +15,8 @@ from torchvision.transforms import v2
 
 from perception.core.labels import BOX_CLASSES, IGNORE
 from perception.datasets import Dataset, Sample, open_dataset
-from perception.training.config import DataConfig
+from perception.training.config import DataConfig, SetConfig
+from perception.training.extend.shown import ShownPart, hidden_names, spread
 from perception.training.further import collate_further, further_labels, further_tensors
 from perception.training.losses.base import Batch
 from perception.training.transforms import build_transforms, cut_boxes
@@ -131,14 +132,19 @@ class MixedData(pl.LightningDataModule):
         further: Iterable[str] = (),
     ) -> None:
         super().__init__()
-        self._further = frozenset(further)
+        # where nothing is hidden, class maps tell the outlines themselves
+        parts = any(hidden_names(entry) for entry in config.sets)
+        self._further = frozenset(further) - (frozenset() if parts else {"outlines"})
         self._config = config
         self._steps = steps_per_epoch
         self._val_frames = val_frames
         self._root = root
 
-    def _open(self, name: str, split: str) -> Dataset:
-        dataset = open_dataset(name, split, self._root)
+    def _open(self, entry: SetConfig) -> Dataset:
+        dataset = open_dataset(entry.name, entry.split, self._root)
+        hidden, outlined = hidden_names(entry), "outlines" in self._further
+        if hidden or entry.frames or outlined:
+            dataset = ShownPart(dataset, hidden, entry.frames, absence=bool(entry.only))
         dataset.further = self._further
         return dataset
 
@@ -148,7 +154,7 @@ class MixedData(pl.LightningDataModule):
         parts: list[TrainingFrames] = []
         weights: list[float] = []
         for entry in config.sets:
-            dataset = self._open(entry.name, entry.split)
+            dataset = self._open(entry)
             low, high = config.scale_range
             scale_range = (low * entry.scale, high * entry.scale)
             transform = build_transforms(config.crop_wh, scale_range, config.colour)
@@ -180,11 +186,14 @@ class MixedData(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[tuple[str, Sample]]:
         """Each validation frame once, whole."""
         parts: list[TorchDataset[tuple[str, Sample]]] = []
-        for name in self._config.val_sets or [entry.name for entry in self._config.sets]:
-            frames = ValidationFrames(name, self._open(name, "val"))
-            count = min(self._val_frames or len(frames), len(frames))
-            spread = np.linspace(0, len(frames) - 1, count).round().astype(int).tolist()
-            parts.append(Subset(frames, spread))
+        sets = self._config.sets
+        for name in self._config.val_sets or dict.fromkeys(entry.name for entry in sets):
+            # what no training frame of the set shows, its validation frames do not score either
+            hidden = [hidden_names(entry) for entry in sets if entry.name == name]
+            never = frozenset.intersection(*hidden) if hidden else frozenset()
+            whole = SetConfig(name=name, split="val", hide=tuple(sorted(never)))
+            frames = ValidationFrames(name, self._open(whole))
+            parts.append(Subset(frames, spread(len(frames), self._val_frames)))
         return DataLoader(ConcatDataset(parts), batch_size=None, collate_fn=_as_it_is)
 
 

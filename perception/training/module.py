@@ -24,6 +24,8 @@ from perception.training.balancing.affinity import affinity
 from perception.training.balancing.agreement import agreement
 from perception.training.balancing.report import keep
 from perception.training.config import LossConfig, TrainConfig
+from perception.training.extend.absence import AbsenceLoss
+from perception.training.extend.follow import OldOutputs
 from perception.training.inference import TaskScores, run_on_sample
 from perception.training.losses import DETECTION_LOSSES, SEGMENTATION_LOSSES
 from perception.training.losses.base import Batch, Terms
@@ -52,6 +54,9 @@ class MultiTaskModule(pl.LightningModule):
         if config.model.has_segmentation:
             self.losses["segmentation"] = _segmentation_loss(config.loss)
         self.teacher = TeacherLoss(Path(config.loss.teacher)) if config.loss.teacher else None
+        follows = config.extend.checkpoint and config.extend.weight
+        self.old = OldOutputs(config.extend) if follows else None
+        self.absence = AbsenceLoss(config.data.sets)
         tasks = (*self.losses, *config.model.further)
         self.balancer = build_balancer(config.balance, tasks, config.devices)
         self.report_folder: Path | None = None
@@ -89,11 +94,14 @@ class MultiTaskModule(pl.LightningModule):
             terms["segmentation"] = self.losses["segmentation"](out.class_logits, batch)
             if self.teacher is not None:
                 terms["segmentation"] |= self.teacher(out.class_logits, batch.frame)
+            terms["segmentation"] |= self.absence(out.class_logits, batch)
         for name, raw in out.further.items():
             # a task without labels in this batch: a loss of 0
             terms[name] = as_task(self.model.tasks[name]).loss(raw, batch) or {
                 name: 0.0 * raw.sum()
             }
+        for task, followed in (self.old(out, batch) if self.old is not None else {}).items():
+            terms[task] = terms[task] | followed
         return terms
 
     def _joined(self, terms: Mapping[str, Terms]) -> dict[str, Tensor]:

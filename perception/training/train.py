@@ -24,6 +24,7 @@ from perception.training.balancing.report import TaskReport
 from perception.training.checkpoint import start_from
 from perception.training.config import TrainConfig, read_stored
 from perception.training.data import MixedData
+from perception.training.extend.start import extend_from
 from perception.training.hardware import placement
 from perception.training.module import MultiTaskModule
 from perception.training.pretrain.run import load_backbone, pretrain
@@ -85,8 +86,12 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         Summary: steps done, the folder, and the best score with its checkpoint; without validation ``None`` and the last one.
 
     Raises:
-        ConfigError: the folder holds a run of another configuration, or ``init`` does not lead to weights of this network.
+        ConfigError: the folder holds a run of another configuration, or ``init`` or ``extend`` does not lead to weights of this network.
     """
+    if config.init and config.extend.checkpoint:
+        raise ConfigError(
+            f"extend.checkpoint and init: expected one place to start from, got {config.extend.checkpoint} and {config.init}"
+        )
     resume = _claim_folder(config, folder)
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -131,6 +136,8 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
     module.report_folder = folder
     if resume is None and backbone is not None:
         load_backbone(module.model.backbone, backbone)
+    elif resume is None and config.extend.checkpoint:
+        extend_from(module.model, config.model, Path(config.extend.checkpoint))
     elif resume is None and config.init:
         start_from(module.model, config.model, Path(config.init))
     data = MixedData(
@@ -150,9 +157,9 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
 
 def _pretrained_backbone(config: TrainConfig, folder: Path) -> Path | None:
     """The file of weights that the backbone alone starts from, made first where the run asks for it."""
-    if config.init:
+    if config.init or config.extend.checkpoint:
         if config.pretrain.steps:
-            logger.info("init is given: nothing is pretrained")
+            logger.info("training starts from given weights: nothing is pretrained")
         path = Path(config.init)
         return path if path.suffix == WEIGHTS_SUFFIX else None  # else all weights come from there
     return pretrain(config, folder / "pretrain") if config.pretrain.steps else None

@@ -56,6 +56,9 @@ def test_a_drive_can_be_held_back_and_looked_at_alone(root):
     train = opened(root, "train").names
     assert without == tuple(name for name in train if "0001TP" not in name)
     assert of == tuple(f"train/{name}" for name in TRAIN if "0001TP" in name)
+    rest = opened(root, "train_0001TP").names
+    assert rest == tuple(name for name in train if "0001TP" in name), "without what validates"
+    assert 0 < len(rest) < len(of)
 
 
 def test_validation_is_these_blocks_and_the_sets_own_validation(root):

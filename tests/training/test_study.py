@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,7 +70,11 @@ def tiny(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", list_studies())
 def test_every_shipped_study_compares_arms_of_equal_length(name):
     study = load_study(name)
-    assert len({arm.steps for arm in study.arms}) == 1
+    # but for those that others go on from
+    before = {name for arm in study.arms for name in arm.trained_as if name != arm.name}
+    lengths = {arm.steps for arm in study.arms if arm.name not in before}
+    alone = {arm.phases[-1].steps for arm in study.arms if len(arm.phases) > 1}
+    assert len(lengths - alone) == 1
     assert {phase.data.crop_wh for arm in study.arms for phase in arm.phases} <= {(256, 192)}
 
 
@@ -144,6 +149,10 @@ def test_a_study_that_was_cut_off_goes_on_and_ends_with_a_table(tiny, tmp_path, 
         pytest.param("seeds = [0]", "seedz = [0]", "unknown key 'seedz'; did you mean 'seeds'", id="key"),
         pytest.param("seeds = [0]", 'preset = "cascad"', "unknown preset 'cascad'", id="preset"),
         pytest.param(ROAD_IOU, "camvid:val/miou", "figure 'camvid:val/miou': expected SET:SPLIT/FIGURE", id="figure of a set that is not scored"),
+        pytest.param("steps = 2", 'extend.checkpoint = "a.ckpt"', "'previous' in later ones, got 'a.ckpt'", id="file to extend in a later phase"),
+        pytest.param("steps = 1\n[[arm]]", 'extend.checkpoint = "previous"\n[[arm]]', "expected a file in the first phase", id="nothing to extend"),
+        pytest.param('name = "in two"', 'name = "in two"\nafter = "shrt"', "after: expected .*'short'.* above, got 'shrt'", id="after an arm that is not there"),
+        pytest.param("scale = 0.5", f'scale = 0.5\nagainst = {{ "{ROAD_IOU}" = "shrt" }}', "one of \\['short', 'in two'\\], got .* = 'shrt'", id="against an arm that is not there"),
         pytest.param("scale = 0.5", "scale = 2.0", "at most 1, got 2.0", id="scale"),
         pytest.param("scale = 0.5", 'checkpoint = "best"', "has val_every = 0", id="best without validation"),
     ],
@@ -270,6 +279,59 @@ def test_one_trained_network_is_scored_with_several_graphs(tiny, tmp_path):
     assert summary["no mask"]["parameters"] == summary["short"]["parameters"] > 1e6
     hard, none = (summary[n]["figures"][ROAD_IOU]["mean"] for n in ("short", "no mask"))
     assert summary["no mask"]["figures"][ROAD_IOU]["difference"] == none - hard
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.filterwarnings("default")
+def test_an_arm_goes_on_from_another_and_extends_it(tiny, tmp_path, monkeypatch):
+    trained = []
+    whole = study_run.train
+
+    def watch(config, folder):
+        trained.append((folder.relative_to(out).as_posix(), config.init, config.extend.checkpoint))
+        return whole(config, folder)
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(study_run, "train", watch)
+    more = (
+        'name = "more"\nafter = "short"\n[[arm.phase]]\nsteps = 1\n'
+        'extend.checkpoint = "previous"\nmodel.further = ["boundary"]\n'
+    )
+    study = tiny('name = "in two"\n[[arm.phase]]\nsteps = 1\n[[arm.phase]]\nsteps = 2\n', more)
+    arms = run_study(study, out)["arms"]
+    last = str(out / "short" / "seed-0" / "phase-1" / "last.ckpt")
+    assert trained == [("short/seed-0/phase-1", "", ""), ("more/seed-0/phase-2", "", last)]
+    assert {name: arm["steps"] for name, arm in arms.items()} == {"short": 1, "more": 2}
+    assert arms["more"]["parameters"] > arms["short"]["parameters"]
+
+
+def test_a_figure_may_be_compared_with_another_arm():
+    hits = np.full(40, 50)
+    runs = {"old": [make_run(hits)], "alone": [make_run(hits + 10)], "new": [make_run(hits + 30)]}
+    road = "kitti_object:val/road_iou"
+    scoring = replace(SCORING, against={road: "alone"})
+    comparison = compare_arms(runs, dict.fromkeys(runs, 7), scoring)
+    figures = {name: arm["figures"][road] for name, arm in comparison["arms"].items()}
+    assert figures["new"]["difference"] == pytest.approx(0.2)
+    assert figures["old"]["difference"] == pytest.approx(-0.1)
+    assert "difference" not in figures["alone"]
+    np.testing.assert_allclose(figures["new"]["interval"], 0.2)
+    rows = {row[0]: row[1:] for row in difference_rows(comparison)}
+    assert rows[f"{road}, to alone"] == [
+        "-0.100 (-0.100 to -0.100)",
+        "",
+        "+0.200 (+0.200 to +0.200)",
+    ]
+    miou = comparison["arms"]["new"]["figures"]["kitti_object:val/miou"]["difference"]
+    assert rows["kitti_object:val/miou"][2].startswith(f"{miou:+.3f}")
+
+
+def test_the_mean_of_all_classes_but_one():
+    ious = {f"iou/{name}": 0.5 for name in MAP_CLASSES} | {"iou/cyclist": 0.0, "iou/sky": 0.9}
+    run = replace(make_run(np.full(4, 50)), figures={"kitti_object:val": ious})
+    assert run.value("kitti_object:val/miou_but/cyclist") == pytest.approx(0.54)
+    del ious["iou/sky"]
+    assert run.value("kitti_object:val/miou_but/cyclist") is None, "a class without a figure"
 
 
 def test_what_an_arm_has_no_head_for_is_a_dash():

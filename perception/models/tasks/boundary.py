@@ -31,13 +31,13 @@ THRESHOLDS = np.arange(1, 20) * 255 / 20
 
 
 class Boundary(Task):
-    """Learnt from class maps (and instances, where there are any); a cell of stride 4 is a boundary if any of its pixels is.
+    """Learnt from class maps, or outlines, and from instances, where there are any; a cell of stride 4 is a boundary if any of its pixels is.
 
     Loss: cross entropy in which both kinds of cells weigh the same in a batch (Xie, Tu, "Holistically-nested edge detection", 2015,
     arXiv 1504.06375, equation 2).
     """
 
-    labels = ("instances",)
+    labels = ("instances", "outlines")
     outputs: ClassVar[Mapping[str, Restore]] = {"boundary": linear_map}
 
     def __init__(self, channels: int, fine_channels: int) -> None:
@@ -52,7 +52,8 @@ class Boundary(Task):
     def loss(self, raw: Tensor, batch: LabelledBatch) -> dict[str, Tensor]:
         """The term ``boundary``, of the pixels that have a single class."""
         instances = batch.further.get("instances")
-        edge, known = boundaries(batch.class_map, instances)
+        # where a set labels boundaries without classes, the outlines tell them
+        edge, known = boundaries(batch.further.get("outlines", batch.class_map), instances)
         edge, known = _cells(edge), _cells(known)
         weight = torch.zeros_like(raw[:, 0], dtype=torch.float32)
         for which in (known & edge, known & ~edge):

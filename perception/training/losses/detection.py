@@ -20,7 +20,7 @@ def judged_cells(cells: Cells, batch: Batch) -> Tensor:
 
 
 def class_term(logits: Tensor, class_ids: Tensor, boxed: Tensor) -> Tensor:
-    """Cross entropy over the classes that the set boxes.
+    """Cross entropy over the classes that the set boxes; over all where that is a single one, which would say nothing.
 
     Args:
         logits: ``float[P, C]`` of the cells that hold an object.
@@ -30,5 +30,6 @@ def class_term(logits: Tensor, class_ids: Tensor, boxed: Tensor) -> Tensor:
     Returns:
         ``float[P]``.
     """
+    boxed = boxed | (boxed.sum(dim=1, keepdim=True) == 1)
     floor = torch.finfo(logits.dtype).min
     return F.cross_entropy(logits.masked_fill(~boxed, floor), class_ids, reduction="none")

@@ -9,11 +9,37 @@ from torchvision.transforms import v2
 
 from perception.core.errors import ConfigError, InputError
 from perception.core.geometry import SIZE_MULTIPLE
-from perception.models.weights import build_network
+from perception.models.config import ModelConfig
+from perception.models.multitask import MultiTaskModel
+from perception.models.weights import Weights, build_network
 from perception.training.checkpoint import read_checkpoint
 from perception.training.losses.base import Terms
 
 TERM = "teacher"  # name of its term, for ``loss.weights``
+
+
+def frozen(config: ModelConfig, weights: Weights) -> MultiTaskModel:
+    """A network that others learn from and that itself does not."""
+    network = build_network(config, weights).requires_grad_(requires_grad=False)
+    return network.to(memory_format=torch.channels_last)
+
+
+def divergence(logits: Tensor, wanted: Tensor, temperature: float = 1.0) -> Tensor:
+    """Kullback-Leibler divergence of class scores from those of a teacher, times the temperature's square.
+
+    The size of its gradients then does not hang on the temperature (section 2 of the source of `TeacherLoss`).
+
+    Args:
+        logits: of the student, ``float[N, C, ...]``.
+        wanted: of the teacher, of the same shape.
+        temperature: by which both are divided first; above 1, classes of small scores tell more.
+
+    Returns:
+        ``float32[N, ...]``, 0 where they agree.
+    """
+    found, known = ((x.float() / temperature).log_softmax(dim=1) for x in (logits, wanted))
+    apart = F.kl_div(found, known, reduction="none", log_target=True).sum(dim=1)
+    return apart * temperature**2
 
 
 class TeacherLoss(nn.Module):
@@ -39,9 +65,8 @@ class TeacherLoss(nn.Module):
             raise ConfigError(f"loss.teacher: {error}") from error
         if not config.model.has_segmentation:
             raise ConfigError(f"loss.teacher: {checkpoint}: its network gives no class map")
-        network = build_network(config.model, weights).eval().requires_grad_(requires_grad=False)
         self._scale = config.data.val_scale
-        self._network = [network.to(memory_format=torch.channels_last)]  # in a list: no child
+        self._network = [frozen(config.model, weights)]  # in a list: no child
 
     def forward(self, logits: Tensor, frame: Tensor) -> Terms:
         """Compare in the student's cells.
@@ -54,10 +79,7 @@ class TeacherLoss(nn.Module):
             seen = self._shrink(frame)
             wanted = self._network[0].to(frame.device)(seen).class_logits.float()
             wanted = F.interpolate(wanted, logits.shape[2:], mode="bilinear", align_corners=False)
-            known = wanted.log_softmax(dim=1)
-        found = logits.float().log_softmax(dim=1)
-        per_cell = F.kl_div(found, known, reduction="none", log_target=True).sum(dim=1)
-        return {TERM: per_cell.mean()}
+        return {TERM: divergence(logits, wanted).mean()}
 
     def _shrink(self, frame: Tensor) -> Tensor:
         """To the size that the teacher was trained at, in multiples of 32."""

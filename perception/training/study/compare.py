@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from perception.core.errors import ConfigError, InputError
+from perception.core.labels import MAP_CLASSES
 from perception.core.types import Float64
 from perception.metrics.bootstrap import FrameRecords, Resampling, interval, resample_figures
 from perception.training.study.config import ScoringConfig
@@ -15,6 +17,8 @@ from perception.training.study.config import ScoringConfig
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """One scored run.
+
+    Besides what the evaluation gives, ``miou_but/CLASS`` is the mean of ``iou/CLASS`` of all other classes.
 
     Attributes:
         seed: it was trained with.
@@ -31,7 +35,16 @@ class Run:
     def value(self, figure: str) -> float | None:
         """One figure by its ``"SET:SPLIT/FIGURE"``; ``None`` where the network has no head for it."""
         key, _, name = figure.partition("/")
-        return self.figures[key].get(name)
+        mean = _mean_but(name, self.figures[key])
+        return self.figures[key].get(name) if mean is None else float(mean)
+
+
+def _mean_but(name: str, figures: Mapping[str, Any]) -> Any:  # noqa: ANN401 (a number, or one of each draw)
+    """``miou_but/CLASS`` from the figures of the classes; ``None`` for another name, or where one of the classes has none."""
+    prefix, _, left_out = name.partition("/")
+    ious = [v for n, v in figures.items() if n.startswith("iou/") and n != f"iou/{left_out}"]
+    wanted = prefix == "miou_but" and len(ious) == len(MAP_CLASSES) - 1
+    return np.mean(ious, axis=0) if wanted else None
 
 
 def check_figure(figure: str, runs: Sequence[Run]) -> None:
@@ -45,11 +58,11 @@ def check_figure(figure: str, runs: Sequence[Run]) -> None:
 def compare_arms(
     runs: Mapping[str, Sequence[Run]], steps: Mapping[str, int], scoring: ScoringConfig
 ) -> dict[str, Any]:
-    """Mean and range of every chosen figure, and its difference to the first arm.
+    """Mean and range of every chosen figure, and its difference to the first arm, or to the one that it is compared with.
 
     Returns:
         ``"arms"``: for each arm ``steps``, ``seeds``, ``parameters`` and ``figures``; for each figure ``mean``, ``min``, ``max`` and
-        ``values`` over the seeds and, but for the first arm, ``difference`` of the means and ``interval``: its 95 %
+        ``values`` over the seeds and, but for the arm it is compared with, ``difference`` of the means and ``interval``: its 95 %
         bootstrap interval, or ``None`` for a figure that `perception.metrics.bootstrap.resample_figures` does not give. Both
         arms are scored on the same drawn frames; the seeds are not drawn, so the interval tells nothing of how far other
         seeds would be.
@@ -72,9 +85,6 @@ def compare_arms(
                 "max": max(values),
                 "values": values,
             }
-            if arm != first and figure in arms[first]["figures"]:
-                entry["difference"] = entry["mean"] - arms[first]["figures"][figure]["mean"]
-                entry["interval"] = _interval(drawn[arm], drawn[first], figure)
             figures[figure] = entry
         arms[arm] = {
             "steps": steps[arm],
@@ -82,7 +92,14 @@ def compare_arms(
             "parameters": arm_runs[0].parameters,
             "figures": figures,
         }
-    return {"arms": arms}
+    for figure in scoring.figures:
+        other = scoring.against.get(figure, first)
+        for arm in arms:
+            found, base = arms[arm]["figures"].get(figure), arms[other]["figures"].get(figure)
+            if arm != other and found is not None and base is not None:
+                found["difference"] = found["mean"] - base["mean"]
+                found["interval"] = _interval(drawn[arm], drawn[other], figure)
+    return {"arms": arms, "against": dict(scoring.against)}
 
 
 def _resample(runs: Sequence[Run], key: str, scoring: ScoringConfig) -> dict[str, Float64]:
@@ -95,6 +112,11 @@ def _resample(runs: Sequence[Run], key: str, scoring: ScoringConfig) -> dict[str
     stretch = next(entry.stretch for entry in scoring.sets if entry.key == key)
     resampling = Resampling(resamples=scoring.resamples, block=stretch)
     by_seed = [resample_figures(run.records[key], resampling) for run in runs]
+    for found, figure in product(by_seed, scoring.figures):
+        name = figure.removeprefix(f"{key}/")
+        mean = _mean_but(name, found)
+        if mean is not None:
+            found[name] = mean
     names = set.intersection(*(set(found) for found in by_seed))
     return {name: np.mean([found[name] for found in by_seed], axis=0) for name in names}
 

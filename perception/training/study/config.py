@@ -1,7 +1,8 @@
 """What a study compares, read from TOML. `perception/studies/NAME.toml` are shipped.
 
 A study names arms; an arm is a list of phases, each a table of differences from the study's common configuration. A phase starts
-from the last averaged weights of the phase before.
+from the last averaged weights of the phase before, as its ``init`` or, where it says ``extend.checkpoint = "previous"``, as the
+network that it extends.
 """
 
 import re
@@ -18,6 +19,7 @@ from perception.models.config import GraphConfig
 from perception.training.config import TrainConfig, read_preset
 
 STUDIES_DIR = Path(__file__).parents[2] / "studies"
+PREVIOUS = "previous"  # as ``extend.checkpoint``: of the phase before
 ARM_NAME = re.compile(r"[\w][\w ,.-]*")  # it names a folder
 
 
@@ -59,6 +61,7 @@ class ScoringConfig:
         forward_size: ``WIDTHxHEIGHT`` at which `perception study` times the graph of each arm, in turn with a reference network;
             empty: not at all.
         resamples: of the bootstrap.
+        against: figure -> the arm that it is compared with, where that is not the first.
     """
 
     sets: tuple[SplitConfig, ...]
@@ -67,6 +70,7 @@ class ScoringConfig:
     scale: float = 1.0
     forward_size: str = ""
     resamples: int = 1000
+    against: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,7 @@ class ArmConfig:
     Attributes:
         name: names its folder too.
         phase: tables of a `TrainConfig`, only what differs from the study's ``train``.
+        after: an arm above, from whose last phase the first one goes on; its phases are trained once for all.
         of: instead of phases: the arm above whose trained networks are scored once more, with another `graph`.
         checkpoint: instead of phases: of a run that is done; it is only scored.
         graph: table of a `GraphConfig` that the network is scored with, on top of the one it was trained with.
@@ -83,6 +88,7 @@ class ArmConfig:
 
     name: str
     phase: tuple[dict[str, Any], ...] = ()
+    after: str = ""
     of: str = ""
     checkpoint: str = ""
     graph: dict[str, Any] = field(default_factory=dict)
@@ -113,15 +119,16 @@ class Arm:
 
     Attributes:
         name: names its folder too.
-        phases: in their order; the seed and the weights that a later phase starts from come with the run.
-        trained_as: the arm whose folder holds the trained networks; its own name where it trains.
+        phases: in their order, those of the arm that it comes after included; the seed and the weights that a later phase starts from
+            come with the run.
+        trained_as: for each phase the arm whose folder holds its trained networks; its own name where it trains.
         checkpoint: what is scored instead, or ``None``.
         graph: table of the `GraphConfig` that the network is scored with, on top of the one it was trained with.
     """
 
     name: str
     phases: tuple[TrainConfig, ...]
-    trained_as: str
+    trained_as: tuple[str, ...]
     checkpoint: Path | None
     graph: Table
 
@@ -178,11 +185,19 @@ def load_study(study: str) -> Study:
             _resolve(base, table, f"{where}, phase {number}")
             for number, table in enumerate(arm.phase, 1)
         )
-        if arm.of:
-            phases = next(other.phases for other in arms if other.name == arm.of)
+        folders = (arm.name,) * len(phases)
+        if arm.of or arm.after:
+            before = next(other for other in arms if other.name == (arm.of or arm.after))
+            phases, folders = before.phases + phases, before.trained_as + folders
         build_config(GraphConfig, arm.graph, where)
         checkpoint = Path(arm.checkpoint) if arm.checkpoint else None
-        arms.append(Arm(arm.name, phases, arm.of or arm.name, checkpoint, arm.graph))
+        for number, phase in enumerate(phases):
+            old = phase.extend.checkpoint
+            if old and (old == PREVIOUS) != (number > 0):
+                raise ConfigError(
+                    f"{where}: extend.checkpoint: expected a file in the first phase, {PREVIOUS!r} in later ones, got {old!r}"
+                )
+        arms.append(Arm(arm.name, phases, folders, checkpoint, arm.graph))
     if config.scoring.checkpoint == "best":
         blind = [arm.name for arm in arms if arm.phases and not arm.phases[-1].val_every]
         if blind:
@@ -196,6 +211,9 @@ def load_study(study: str) -> Study:
 def phase_config(arm: Arm, number: int, seed: int, init: Path | None) -> TrainConfig:
     """The configuration of one phase, from 0, of one run; `init` is the checkpoint of the phase before."""
     phase = replace(arm.phases[number], seed=seed)
+    if phase.extend.checkpoint:
+        old = str(init or phase.extend.checkpoint)
+        return replace(phase, init="", extend=replace(phase.extend, checkpoint=old))
     return phase if init is None else replace(phase, init=str(init))
 
 
@@ -227,28 +245,39 @@ def _check(config: StudyConfig, origin: str) -> None:
             raise ConfigError(
                 f"{origin}: arm {arm.name!r}: expected one of [[arm.phase]], checkpoint = a file, and of = one of {trained} above"
             )
+        if arm.after and (not arm.phase or arm.after not in trained):
+            raise ConfigError(
+                f"{origin}: arm {arm.name!r}: after: expected [[arm.phase]] and one of {trained} above, got {arm.after!r}"
+            )
         tables = (config.train, *arm.phase)
         if any("seed" in table for table in tables):
             raise ConfigError(
                 f"{origin}: arm {arm.name!r} sets seed; every run has one of the study's seeds"
             )
         late = [
-            number for number, table in enumerate(arm.phase, 1) if "init" in table and number > 1
+            number
+            for number, table in enumerate(arm.phase, 1)
+            if "init" in table and (number > 1 or arm.after)
         ]
         if late:
             raise ConfigError(
                 f"{origin}: arm {arm.name!r}, phase {late[0]}: it starts from the phase before; only the first may set init"
             )
-    _check_scoring(config.scoring, origin)
+    _check_scoring(config.scoring, names, origin)
 
 
-def _check_scoring(scoring: ScoringConfig, origin: str) -> None:
+def _check_scoring(scoring: ScoringConfig, names: list[str], origin: str) -> None:
     keys = [entry.key for entry in scoring.sets]
     for figure in scoring.figures:
         key, _, name = figure.partition("/")
         if key not in keys or not name:
             raise ConfigError(
                 f"{origin}: figure {figure!r}: expected SET:SPLIT/FIGURE with one of {keys}, for example {keys[0]}/miou"
+            )
+    for figure, arm in scoring.against.items():
+        if figure not in scoring.figures or arm not in names:
+            raise ConfigError(
+                f"{origin}: scoring.against: expected one of scoring.figures = one of {names}, got {figure!r} = {arm!r}"
             )
     if not 0 < scoring.scale <= 1:
         raise ConfigError(

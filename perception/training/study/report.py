@@ -41,17 +41,24 @@ def _forward_rows(arms: Mapping[str, Any]) -> Rows:
 
 
 def difference_rows(comparison: Mapping[str, Any]) -> Rows:
-    """The same of the differences to the first arm, whose column stays empty; nothing where there is one arm."""
+    """The same of the differences to the first arm, or to the one that a figure is compared with; nothing where there is one arm.
+
+    The place of that arm stays empty.
+    """
     first, *others = comparison["arms"]
     if not others:
         return []
-    return [
-        [f"difference to {first}", "", *others],
-        *(
-            [figure, "", *(_difference(comparison["arms"][arm]["figures"].get(figure)) for arm in others)]
-            for figure in _figures(comparison)
-        ),
-    ]  # fmt: skip
+    against = comparison.get("against", {})
+    rows = [[f"difference to {first}", "", *others]]
+    for figure in _figures(comparison):
+        other = against.get(figure, first)
+        title = figure if other == first else f"{figure}, to {other}"
+        cells = (
+            "" if arm == other else _difference(found["figures"].get(figure))
+            for arm, found in comparison["arms"].items()
+        )
+        rows.append([title, *cells])
+    return rows
 
 
 def rich_table(title: str, comparison: Mapping[str, Any]) -> Table:

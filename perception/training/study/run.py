@@ -103,6 +103,7 @@ def _check_inputs(study: Study) -> None:
         if arm.phases:
             needed["init"] = arm.phases[0].init
             needed["loss.teacher"] = arm.phases[0].loss.teacher
+            needed["extend.checkpoint"] = arm.phases[0].extend.checkpoint
         for key, path in needed.items():
             if path and not Path(path).is_file():
                 raise ConfigError(f"arm {arm.name!r}: {key}: {path}: no such file")
@@ -138,9 +139,7 @@ def _run(arm: Arm, seed: int, scoring: ScoringConfig, study_folder: Path) -> Run
         )
     if stored is None or any(stored.get(key) != value for key, value in scored.items()):
         name = BEST_FILE if scoring.checkpoint == "best" else LAST_FILE
-        trained = arm.checkpoint or (
-            _train(arm, seed, study_folder / arm.trained_as / f"seed-{seed}") / name
-        )
+        trained = arm.checkpoint or (_train(arm, seed, study_folder) / name)
         folder.mkdir(parents=True, exist_ok=True)
         parameters, figures = _score_checkpoint(trained, arm, scoring, folder / COUNTS_FILE)
         stored = {
@@ -168,13 +167,14 @@ def _read_records(path: Path, keys: Sequence[str]) -> dict[str, FrameRecords]:
     }
 
 
-def _train(arm: Arm, seed: int, folder: Path) -> Path:
+def _train(arm: Arm, seed: int, study_folder: Path) -> Path:
     """Train what is not trained yet; gives the last phase's folder."""
     init: Path | None = None
     history: list[dict[str, Any]] = []  # a phase that began elsewhere is another one
     anew = False
     for number in range(len(arm.phases)):
-        phase_folder = folder / f"phase-{number + 1}"
+        owner = arm.trained_as[number]
+        phase_folder = study_folder / owner / f"seed-{seed}" / f"phase-{number + 1}"
         config = phase_config(arm, number, seed, init)
         done = phase_folder / DONE_FILE
         init = phase_folder / LAST_FILE

@@ -120,6 +120,15 @@ def test_cells_that_claim_a_class_the_set_does_not_box_are_left_out(name):
 
 
 @pytest.mark.parametrize("name", list(DETECTION_LOSSES))
+def test_a_set_that_boxes_one_class_alone_trains_it_against_the_others(name):
+    maps = tuple(m.requires_grad_() for m in make_maps())
+    batch = batch_with([40.0, 40.0, 60.0, 56.0], class_id=2, boxed=(False, False, True))
+    DETECTION_LOSSES[name]()(maps, batch)["class"].backward()
+    per_class = sum(m.grad[0, 5:].sum(dim=(1, 2)) for m in maps)
+    assert per_class[2] < 0 < min(per_class[0], per_class[1])
+
+
+@pytest.mark.parametrize("name", list(DETECTION_LOSSES))
 def test_the_smallest_box_has_a_cell(name):
     maps = tuple(m.requires_grad_() for m in make_maps())
     terms = DETECTION_LOSSES[name]()(maps, batch_with([41.0, 41.0, 43.0, 43.0]))

@@ -27,7 +27,7 @@ from perception.models.tasks.base import (
 TOLERANCE_PX = (
     4.0  # of the score: of a 480x360 frame 0.0067 of the diagonal; the benchmark has 0.0075
 )
-THRESHOLDS = np.arange(1, 20) * 255 / 20
+THRESHOLDS = np.arange(1, 20) / 20
 
 
 class Boundary(Task):
@@ -66,12 +66,12 @@ class Boundary(Task):
         return {"boundary": cost}
 
     def decode(self, raw: Tensor, found: Found) -> dict[str, Tensor]:
-        """``boundary``: ``uint8[N, H, W]``, 255 x probability."""
+        """``boundary``: ``float32[N, H, W]``, probability."""
         del found
         logits = F.interpolate(
             raw.float(), scale_factor=float(FINE_STRIDE), mode="bilinear", align_corners=False
         )
-        return {"boundary": (logits[:, 0].sigmoid() * 255 + 0.5).to(torch.uint8)}
+        return {"boundary": logits[:, 0].sigmoid()}
 
     @staticmethod
     def score() -> Score:

@@ -163,6 +163,20 @@ def test_a_wrong_study_is_one_line(tiny, old, new, message):
     assert "\n" not in str(caught.value)
 
 
+def test_what_an_earlier_arm_makes_may_be_missing_at_the_start(tiny, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    study = tiny("steps = 1\n[[arm]]", f'init = "{out}/short/a.ckpt"\n[[arm]]')
+
+    def begin(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study_run, "train", begin)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, out)
+    with pytest.raises(ConfigError, match="init: .*no such file"):
+        run_study(study, tmp_path / "other")
+
+
 def test_an_unknown_study_names_the_shipped_ones():
     with pytest.raises(ConfigError, match=r"unknown study 'rendred'; known: .*'rendered'"):
         load_study("rendred")

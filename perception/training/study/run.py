@@ -55,7 +55,7 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
     Raises:
         ConfigError: a data set, a split or a figure that is not there, or a run folder of another configuration.
     """
-    _check_inputs(study)
+    _check_inputs(study, folder)
     total = len(study.arms) * len(study.seeds)
     runs: dict[str, list[Run]] = {arm.name: [] for arm in study.arms}
     for seed in study.seeds:
@@ -95,8 +95,8 @@ def score(
     return {**evaluator.compute(), **scores.compute()}, evaluator.records()
 
 
-def _check_inputs(study: Study) -> None:
-    """Open everything once, so that what is missing is known before hours of training."""
+def _check_inputs(study: Study, folder: Path) -> None:
+    """Open everything once, so that what is missing is known before hours of training; what lies in `folder` earlier arms may still make."""
     wanted = {(entry.name, entry.split) for entry in study.scoring.sets}
     for arm in study.arms:
         needed: dict[str, str | Path | None] = {"checkpoint": arm.checkpoint}
@@ -105,7 +105,8 @@ def _check_inputs(study: Study) -> None:
             needed["loss.teacher"] = arm.phases[0].loss.teacher
             needed["extend.checkpoint"] = arm.phases[0].extend.checkpoint
         for key, path in needed.items():
-            if path and not Path(path).is_file():
+            made_here = path and Path(path).resolve().is_relative_to(folder.resolve())
+            if path and not made_here and not Path(path).is_file():
                 raise ConfigError(f"arm {arm.name!r}: {key}: {path}: no such file")
         for phase in arm.phases:
             names = [entry.name for entry in phase.data.sets]

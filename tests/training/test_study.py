@@ -173,7 +173,7 @@ def test_what_an_earlier_arm_makes_may_be_missing_at_the_start(tiny, tmp_path, m
     monkeypatch.setattr(study_run, "train", begin)
     with pytest.raises(KeyboardInterrupt):
         run_study(study, out)
-    with pytest.raises(ConfigError, match="init: .*no such file"):
+    with pytest.raises(ConfigError, match=r"init: .*no such file"):
         run_study(study, tmp_path / "other")
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from perception.core.labels import MAP_CLASSES
+from perception.models.heads.segmentation import upsample_logits
 from perception.models.tasks.base import (
     FINE_STRIDE,
     Arrays,
@@ -68,9 +69,7 @@ class Boundary(Task):
     def decode(self, raw: Tensor, found: Found) -> dict[str, Tensor]:
         """``boundary``: ``float32[N, H, W]``, probability."""
         del found
-        logits = F.interpolate(
-            raw.float(), scale_factor=float(FINE_STRIDE), mode="bilinear", align_corners=False
-        )
+        logits = upsample_logits(raw.float(), FINE_STRIDE)
         return {"boundary": logits[:, 0].sigmoid()}
 
     @staticmethod

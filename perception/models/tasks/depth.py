@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from perception.models.heads.segmentation import upsample_logits
 from perception.models.tasks.base import (
     FINE_STRIDE,
     Arrays,
@@ -68,9 +68,7 @@ class Depth(Task):
     def decode(self, raw: Tensor, found: Found) -> dict[str, Tensor]:
         """``pixels_per_metre``: ``float32[N, H, W]``, of the model input; a focal length divided by it is metres."""
         del found
-        enlarged = F.interpolate(
-            raw.float(), scale_factor=float(FINE_STRIDE), mode="bilinear", align_corners=False
-        )
+        enlarged = upsample_logits(raw.float(), FINE_STRIDE)
         return {"pixels_per_metre": enlarged[:, 0].exp()}
 
     @staticmethod

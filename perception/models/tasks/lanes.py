@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from perception.core.labels import IGNORE, LANE_CLASSES
+from perception.models.heads.segmentation import upsample_logits
 from perception.models.tasks.base import (
     FINE_STRIDE,
     Arrays,
@@ -49,7 +50,7 @@ class Lanes(Task):
         wanted = batch.further.get("lanes")
         if wanted is None or not (wanted != IGNORE).any():
             return {}
-        logits = _enlarge(raw)
+        logits = upsample_logits(raw.float(), FINE_STRIDE)
         wanted = wanted.long()
         weight = logits.new_tensor([1.0] + [PAINT_WEIGHT] * (len(LANE_CLASSES) - 1))
         known = (wanted != IGNORE)[:, None]
@@ -67,18 +68,12 @@ class Lanes(Task):
     def decode(self, raw: Tensor, found: Found) -> dict[str, Tensor]:
         """``lane_map``: ``uint8[N, H, W]`` of `LANE_CLASSES`."""
         del found
-        return {"lane_map": _enlarge(raw).argmax(dim=1).to(torch.uint8)}
+        return {"lane_map": upsample_logits(raw.float(), FINE_STRIDE).argmax(dim=1).to(torch.uint8)}
 
     @staticmethod
     def score() -> Score:
         """See `LaneScore`."""
         return LaneScore()
-
-
-def _enlarge(raw: Tensor) -> Tensor:
-    return F.interpolate(
-        raw.float(), scale_factor=float(FINE_STRIDE), mode="bilinear", align_corners=False
-    )
 
 
 class LaneScore(Score):

@@ -52,7 +52,7 @@ BoardOption = Annotated[
     str,
     typer.Option(
         "--board",
-        help="COLUMNSxROWS of inner corners: 9x6 for 10x7 squares, of a ChArUco board too",
+        help="needed: COLUMNSxROWS of inner corners, 9x6 for 10x7 squares, of a ChArUco board too",
     ),
 ]
 CharucoOption = Annotated[bool, typer.Option("--charuco", help="a ChArUco board, with markers")]
@@ -72,7 +72,7 @@ def calibrate_boards(
             help="a folder, pattern or list of pictures; or one video, camera:N, or address"
         ),
     ],
-    board: BoardOption,
+    board: BoardOption = "",
     square_mm: Annotated[
         float | None,
         typer.Option(help="side of a square, measured on the print; not needed for the lens alone"),
@@ -117,6 +117,8 @@ def calibrate_boards(
     from perception.calibration.boards.calibrate import Job, calibrate
     from perception.calibration.boards.fit import Model
 
+    if right_out is not None and not right:
+        raise ConfigError("--right-out: expected --right, the pictures of the second camera")
     done = calibrate(
         Job(
             inputs=tuple(inputs),
@@ -143,8 +145,8 @@ def calibrate_boards(
 
 @calibrate_app.command("print")
 def print_board(
-    board: BoardOption,
     square_mm: Annotated[float, typer.Option(help="side of a square")],
+    board: BoardOption = "",
     out: Annotated[Path, typer.Option(help="path of the PNG")] = Path("runs/board.png"),
     charuco: CharucoOption = False,
     marker_mm: MarkerOption = None,

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from perception.core.errors import OutputError
+from perception.core.errors import ConfigError, OutputError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -24,6 +24,16 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise OutputError(
             f"{path}: cannot be written: {error.strerror}; what was written before it is kept"
         ) from error
+
+
+def check_names(*paths: Path) -> None:
+    """Raise `ConfigError` where two outputs have one name: the second would replace the first."""
+    whole = [path.absolute() for path in paths]
+    for path in whole:
+        if whole.count(path) > 1:
+            raise ConfigError(
+                f"{path}: named for two outputs, of which the second would replace the first; expected another name for one of them"
+            )
 
 
 def check_writable(*paths: Path) -> None:

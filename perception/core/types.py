@@ -151,7 +151,7 @@ class Ground:
         widths_m: ``float64[K]``, of the boxes at their distance; NaN where unknown.
         road_xz_m: polygons ``float32[P, 2]`` around the road, up to `farthest_m`.
         farthest_m: z beyond which a distance is less sure than it is long.
-        free: ahead of the vehicle; ``None`` where the engine knows no road.
+        free: ahead of the vehicle; ``None`` where the engine knows no road, or the camera does not see the corridor.
     """
 
     feet_xz_m: Float64

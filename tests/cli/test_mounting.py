@@ -94,6 +94,7 @@ def test_an_interruption_keeps_what_was_seen_or_says_that_it_is_too_little(
         pytest.param([DEMO_CLIP, "--speed", "no.csv"], InputError, "speed 'no.csv': expected km/h or a CSV", id="no speeds"),
         pytest.param([DEMO_CLIP, "--speed-kmh", -3], ConfigError, "got -3", id="speed"),
         pytest.param([DEMO_CLIP, "--speed-kmh", 30, "--speed", "no.csv"], ConfigError, "got both", id="speeds"),
+        pytest.param([DEMO_CLIP, "--out", "mounted.png"], ConfigError, "mounted.png: named for two outputs", id="report over camera"),
         pytest.param([DEMO_CLIP, "--out", "/proc/none/a.toml"], OutputError, "nothing was done yet", id="out"),
     ],
 )  # fmt: skip

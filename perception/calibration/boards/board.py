@@ -13,6 +13,7 @@ MM_PER_INCH = 25.4
 MARGIN_SQUARES = 1.0  # white around a printed board: the search for corners needs some
 MIN_SIDE = 3  # corners; smaller patterns are found in anything
 PNG_HEAD = 33  # bytes of the signature and of the chunk that comes first
+MAX_DPI = 100_000
 MAX_PIXELS = 200_000_000  # of a picture to print: A2 at 600 dpi is 139 million
 
 
@@ -109,7 +110,7 @@ def parse_board(
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.isdecimal() for part in parts):
         raise ConfigError(
-            f"--board {text!r}: expected COLUMNSxROWS of inner corners, for example 9x6 for a board of 10x7 squares"
+            f"--board {repr(text) if text else 'is missing'}: expected COLUMNSxROWS of inner corners, for example 9x6 for a board of 10x7 squares"
         )
     if charuco and marker_mm is None:
         raise ConfigError("--charuco: expected --marker-mm, the side of a marker, and --square-mm")
@@ -133,6 +134,10 @@ def draw_board(board: Board, dpi: float) -> UInt8:
     """
     if board.square_mm is None:
         raise ConfigError("calibrate print: expected --square-mm, the side of a square")
+    if not 0 < dpi <= MAX_DPI:
+        raise ConfigError(
+            f"calibrate print: --dpi: expected more than 0 and at most {MAX_DPI:,}, got {dpi:g}"
+        )
     side = round(board.square_mm / MM_PER_INCH * dpi)
     squares = (board.columns + 1, board.rows + 1)
     width, height = (round((n + 2 * MARGIN_SQUARES) * side) for n in squares)

@@ -22,6 +22,7 @@ from perception.calibration.boards.report import (
     VIEW_HEAD,
     left_out_head,
     left_out_rows,
+    page_paths,
     stereo_rows,
     stereo_summary,
     summary,
@@ -40,7 +41,7 @@ from perception.calibration.boards.stereo import (
 from perception.calibration.boards.uncertainty import Calibrated, calibrate_views
 from perception.core.camera import Camera, save_camera
 from perception.core.errors import ConfigError
-from perception.core.files import check_writable
+from perception.core.files import check_names, check_writable
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,8 @@ def calibrate(job: Job) -> Done:
     """
     if job.model.rational and job.model.lens == "fisheye":
         raise ConfigError("--rational is for pinhole lenses; leave it out with --lens fisheye")
-    check_writable(job.out, *([job.right_out] if job.right else []))
+    check_names(*_outputs(job))
+    check_writable(*_outputs(job))
     if not job.right:
         result = _one(job.inputs, job)
         camera = _camera(result, job)
@@ -140,6 +142,14 @@ def calibrate(job: Job) -> Done:
     return Done(
         (left, right), stereo, {**both, "stereo": {**stereo_summary(stereo), "warnings": told}}
     )
+
+
+def _outputs(job: Job) -> list[Path]:
+    """Every file that will be written."""
+    cameras = [job.out, *([job.right_out] if job.right else [])]
+    if job.report is None:
+        return cameras
+    return [*cameras, *(page for out in cameras for page in page_paths(job.report, out.stem))]
 
 
 def _one(inputs: Sequence[str], job: Job) -> Calibrated:

@@ -53,10 +53,15 @@ def write_report(
     Raises:
         OutputError: the folder cannot be written.
     """
-    page, picture = folder / f"{name}.html", folder / f"{name}.png"
+    page, picture = page_paths(folder, name)
     write_atomically(page, _page(result, title, stereo).encode())
     write_atomically(picture, page_png(result, title, [VALUE_HEAD, *value_rows(result)]))
     return [page, picture]
+
+
+def page_paths(folder: Path, name: str) -> tuple[Path, Path]:
+    """Of the page and the picture of a report."""
+    return folder / f"{name}.html", folder / f"{name}.png"
 
 
 def value_rows(result: Calibrated) -> list[Row]:

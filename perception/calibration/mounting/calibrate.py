@@ -19,7 +19,7 @@ from perception.calibration.mounting.observe import Observer, Seen
 from perception.calibration.mounting.report import write_report
 from perception.core.camera import Camera, find_camera, save_camera
 from perception.core.errors import ConfigError, InputError
-from perception.core.files import check_writable
+from perception.core.files import check_names, check_writable
 from perception.core.manifest import DEFAULT_ENGINE
 from perception.sources import open_source
 
@@ -99,6 +99,7 @@ def calibrate_mounting(
         ConfigError, OutputError: see `observe`, `write_report`.
     """
     speed = read_speed(config.speed)
+    check_names(out, report)
     check_writable(out, report)
     observed = observe(config, tell)
     seen = observed.seen
@@ -172,19 +173,37 @@ def read_speed(text: str) -> Speed | None:
     return lambda _time_s: kmh / 3.6
 
 
+def _numbers(path: Path, index: int, row: dict[str, Any]) -> list[float]:
+    """The numbers of `COLUMNS` in a row, the first of which has index 0."""
+    try:
+        return [float(row[name]) for name in COLUMNS]
+    except (TypeError, ValueError) as error:  # nothing there; no number
+        raise InputError(
+            f"{path}: row {index + 1}: expected a number for each of {','.join(COLUMNS)}, got "
+            f"{', '.join(str(row[name] or 'nothing') for name in COLUMNS)}"
+        ) from error
+
+
 def _read_speeds(path: Path) -> Speed:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        table = np.array([[float(row[name]) for name in COLUMNS] for row in rows], np.float64)
+        # spreadsheets begin a file with a byte order mark
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            named = reader.fieldnames or ()
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{path}: expected a CSV file with the columns {','.join(COLUMNS)}, which this is not: {error}"
+        ) from error
     except OSError as error:
         raise InputError(
             f"speed {str(path)!r}: expected km/h or a CSV file, which cannot be read: {error.strerror}"
         ) from error
-    except (KeyError, TypeError, ValueError) as error:
+    if missing := [name for name in COLUMNS if name not in named]:
         raise InputError(
-            f"{path}: expected the columns {','.join(COLUMNS)} with numbers, got {error}"
-        ) from error
+            f"{path}: expected the columns {','.join(COLUMNS)}, got {','.join(named)[:80] or 'nothing'}: {missing[0]} is missing"
+        )
+    table = np.array([_numbers(path, index, row) for index, row in enumerate(rows)], np.float64)
     if len(table) < 2 or not np.isfinite(table).all() or (np.diff(table[:, 0]) <= 0).any():
         raise InputError(
             f"{path}: expected 2 rows or more, finite, time_s rising; got {len(table)} rows that are not"

@@ -41,10 +41,13 @@ class Corridor:
         self.points_px: Float32 = np.ascontiguousarray(points[seen])
         self.z_m: Float64 = np.asarray(near_m + CELL_M * np.arange(rows), np.float64)[seen]
 
+    @property
+    def seen(self) -> bool:
+        """Whether the camera shows any of it; one that looks aside does not, and tells nothing of what is ahead."""
+        return len(self.z_m) > 0
+
     def free(self, class_map: UInt8, road_class: int) -> tuple[float, str]:
-        """How far the road reaches without a gap, z in m, and what is there: ``"not road"`` or ``"view"``."""
-        if not len(self.z_m):
-            return 0.0, "not road"
+        """How far the road reaches without a gap, z in m, and what is there: ``"not road"`` or ``"view"``; only where it is `seen`."""
         found = resample(class_map, self.points_px, linear=False, border=UNSEEN)
         blocked = np.flatnonzero((found != road_class).mean(axis=1) > BLOCKED_SHARE)
         if len(blocked):
@@ -72,7 +75,7 @@ def locate(scene: Scene, plane: RoadPlane, corridor: Corridor, road_class: int |
     feet, intervals, widths, unknown = locate_boxes(boxes, plane)
     road = tuple(road_polygon(outline, plane) for outline in scene.road_outline)
     free = None
-    if road_class is not None:
+    if road_class is not None and corridor.seen:
         free = free_distance(scene.class_map, road_class, plane, corridor, feet, widths)
     polygons = tuple(polygon for polygon in road if len(polygon) > 2)
     return Ground(feet, intervals, unknown, widths, polygons, plane.farthest_m, free)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from perception.calibration.mounting.calibrate import read_speed
-from perception.calibration.mounting.combine import Estimate, estimate, join
+from perception.calibration.mounting.combine import Estimate, estimate, join, student_95
 from perception.calibration.mounting.cues.height import height_per_metre, heights_from_boxes
 from perception.calibration.mounting.cues.lines import vanishing_point
 from perception.calibration.mounting.cues.motion import ahead_of, angles_of, find_motion
@@ -101,10 +101,39 @@ def test_a_speed_that_cannot_be_is_refused(text):
         read_speed(text)
 
 
-def test_a_table_of_speeds_is_interpolated_and_a_wrong_one_refused(tmp_path):
+def test_a_table_of_speeds_is_interpolated(tmp_path):
     table = tmp_path / "speed.csv"
     table.write_text("time_s,speed_mps\n0,10\n2,12\n")
     assert read_speed(str(table))(1.0) == pytest.approx(11)
-    table.write_text("t,v\n0,10\n")
-    with pytest.raises(InputError, match="time_s"):
+    table.write_bytes(
+        b"\xef\xbb\xbftime_s,speed_mps\r\n0,10\r\n2,12\r\n"
+    )  # as spreadsheets write it
+    assert read_speed(str(table))(1.0) == pytest.approx(11)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param("t,v\n0,10\n", "got t,v: time_s is missing", id="other columns"),
+        pytest.param("", "got nothing: time_s is missing", id="empty"),
+        pytest.param("time_s,speed_mps\n0,10\n1\n", "row 2: .* got 1, nothing", id="short row"),
+        pytest.param("time_s,speed_mps\n0,ten\n", "row 1: .* got 0, ten", id="word"),
+        pytest.param("time_s,speed_mps\n0,nan\n1,3\n", "2 rows or more, finite", id="nan"),
+        pytest.param("time_s,speed_mps\n1,3\n0,3\n", "time_s rising", id="backwards"),
+        pytest.param("time_s,speed_mps\n" + 200_000 * "1", "which this is not", id="no csv"),
+    ],
+)
+def test_a_wrong_table_of_speeds_is_one_line(text, line, tmp_path):
+    table = tmp_path / "speed.csv"
+    table.write_text(text)
+    with pytest.raises(InputError, match=line) as raised:
         read_speed(str(table))
+    assert "\n" not in str(raised.value)
+
+
+# exact quantiles of Student's t at 97.5 %, from tables
+@pytest.mark.parametrize(
+    ("freedom", "exact", "off"), [(2, 4.3027, 0.04), (3, 3.1824, 0.01), (5, 2.5706, 0.003)]
+)
+def test_few_stretches_widen_the_interval_as_students_t_does(freedom, exact, off):
+    assert student_95(freedom) == pytest.approx(exact, rel=off)

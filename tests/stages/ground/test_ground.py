@@ -150,6 +150,12 @@ def test_the_road_is_free_up_to_where_it_ends_or_a_box_stands(make_frame):
     assert nothing.free_m == pytest.approx(plane.farthest_m, abs=1.0)
 
 
+def test_a_camera_that_looks_aside_tells_no_free_distance_ahead(make_frame):
+    plane = RoadPlane(replace(CAMERA, yaw_deg=100.0))
+    ground = locate(scene_of(make_frame, (), 0), plane, Corridor(plane), ROAD)
+    assert ground.free is None
+
+
 def test_specks_of_the_class_map_do_not_end_the_free_distance(make_frame):
     plane = RoadPlane(CAMERA)
     scene = scene_of(make_frame, (), 0)

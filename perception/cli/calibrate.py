@@ -279,7 +279,7 @@ def bench_mounting(
         bool, typer.Option("--no-engine", help="without road mask and cars")
     ] = False,
 ) -> None:
-    """Error of the mounting from the road on synthetic drives, and how often the 95 % interval holds."""
+    """Error of the mounting from the road on synthetic drives, how often the 95 % interval holds, and when the loop's watch warns."""
     from rich.console import Console
 
     from perception.calibration.mounting.bench import bench_mountings, bench_table

@@ -1,4 +1,4 @@
-"""How far the estimate is off on synthetic drives, and how often its 95 % interval holds."""
+"""How far the estimate is off on synthetic drives, and how often its 95 % interval holds; what the loop's watch says of the same drives."""
 
 import tempfile
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from perception.calibration.mounting.calibrate import MountingConfig, observe
 from perception.calibration.mounting.combine import NORMAL_95, Joined
 from perception.calibration.mounting.drives import bench_drive, drive_folder
 from perception.calibration.mounting.estimate import estimate_mounting
+from perception.calibration.mounting.watched import watch_drive, watch_summary
 from perception.core.camera import Camera, save_camera
 from perception.core.errors import InputError
 from perception.render.disk import read_facts
@@ -29,10 +30,14 @@ def bench_mountings(
     for index in range(drives):
         seed = first + index
         stored = write_drive(bench_drive(seed), drive_folder(seed, None), processes=1)
-        rows.append({"seed": seed, **_judge(stored, engine)})
+        watched = {"watch": watch_drive(stored, engine)} if engine else {}
+        rows.append({"seed": seed, **_judge(stored, engine), **watched})
         tell(index + 1, drives)
     names = ("pitch_deg", "height_m", "height_without_speed_m")
-    return {"first_seed": first, "engine": engine, "drives": rows, "summary": {n: _summary(rows, n) for n in names}}  # fmt: skip
+    summary: dict[str, Any] = {name: _summary(rows, name) for name in names}
+    if engine:
+        summary["watch"] = watch_summary([row["watch"] for row in rows])
+    return {"first_seed": first, "engine": engine, "drives": rows, "summary": summary}
 
 
 def _judge(stored: StoredDrive, engine: str) -> dict[str, Any]:
@@ -92,14 +97,30 @@ def _summary(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
 def bench_table(summary: dict[str, Any]) -> Table:
     """A row a drive, and the interval of 95 % beside each error."""
     table = Table(title="mounting from the road, error (half width of the 95 % interval)")
-    for column in ("seed", "place", "pitch, deg", "height, m", "height without speed, m"):
+    heads = (
+        "seed",
+        "place",
+        "pitch, deg",
+        "height, m",
+        "height without speed, m",
+        "watch warns at, deg",
+    )
+    for column in heads:
         table.add_column(column)
     for row in summary["drives"]:
         cells = [
             _cell(row.get(name)) for name in ("pitch_deg", "height_m", "height_without_speed_m")
         ]
-        table.add_row(str(row["seed"]), row["place"], *cells)
+        table.add_row(str(row["seed"]), row["place"], *cells, _watch_cell(row.get("watch")))
     return table
+
+
+def _watch_cell(one: dict[str, Any] | None) -> str:
+    """The turns up and down from which it warns; what it sees of the camera as it is."""
+    if one is None or one["offset_deg"] is None:
+        return "-"
+    ways = "/".join("never" if one[way] is None else f"{one[way]:.2f}" for way in ("up_deg", "down_deg"))  # fmt: skip
+    return f"{ways} (sees {one['offset_deg']:+.2f}{', false' if one['false'] else ''})"
 
 
 def _cell(one: dict[str, Any] | None) -> str:

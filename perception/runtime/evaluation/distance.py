@@ -20,6 +20,7 @@ from perception.core.geometry import box_iou
 from perception.core.types import Bool, Float32, Float64
 from perception.datasets.base import data_root
 from perception.datasets.distances import DistanceSample, kitti_distances, rendered_distances
+from perception.metrics.bootstrap import INTERVAL, MIN_BLOCKS, Resampling
 from perception.metrics.matches import MATCH_IOU
 from perception.runtime.api import Perceiver, load
 from perception.stages.ground.locate import locate_boxes
@@ -41,12 +42,14 @@ class Boxes:
         xyxy: ``float32[K, 4]``, px.
         true_m: ``float64[K]``.
         labelled_xyxy: ``float32[K, 4]``: the labelled box of each.
+        drive: frames of one name share their errors; of a shuffled set each has its own.
     """
 
     camera: Camera
     xyxy: Float32
     true_m: Float64
     labelled_xyxy: Float32
+    drive: str = ""
 
 
 def bench_distance(
@@ -88,13 +91,13 @@ def _boxes(samples: Iterable[DistanceSample], perceiver: Perceiver) -> dict[str,
     """Of each frame the labelled boxes and those that the engine found of them."""
     found: dict[str, list[Boxes]] = {"labels": [], "engine": []}
     for sample in samples:
-        labels = sample.boxes_xyxy
-        found["labels"].append(Boxes(sample.camera, labels, sample.true_m, labels))
+        labels, drive = sample.boxes_xyxy, sample.name.rpartition("/")[0] or sample.name
+        found["labels"].append(Boxes(sample.camera, labels, sample.true_m, labels, drive))
         seen = perceiver(sample.image).detections
         pairs = np.array(list(_pairs(sample, seen.boxes_xyxy, seen.class_ids)), int).reshape(-1, 2)
         of, box = pairs[:, 0], pairs[:, 1]
         found["engine"].append(
-            Boxes(sample.camera, seen.boxes_xyxy[box], sample.true_m[of], labels[of])
+            Boxes(sample.camera, seen.boxes_xyxy[box], sample.true_m[of], labels[of], drive)
         )
     return found
 
@@ -129,7 +132,10 @@ def _figures(boxes: list[Boxes]) -> dict[str, Any]:
         "frames": len(odd),
         "chosen_pitch_sigma_deg": chosen,
         "bands": bands,
-        "all": _band(true_m, found_m, held, true_m < BANDS_M[-1][1]),
+        "all": {
+            **_band(true_m, found_m, held, true_m < BANDS_M[-1][1]),
+            "interval_holds_95": holds_interval(odd, DEFAULT_SIGMAS),
+        },
         "holds_with_chosen": _mean(held_chosen[~np.isnan(found_m) & (true_m < BANDS_M[-1][1])]),
     }
 
@@ -164,6 +170,24 @@ def measure(boxes: Iterable[Boxes], sigmas: Sigmas) -> tuple[Float64, Float64, F
         held.append(inside.astype(np.float64))
     empty = [np.zeros(0)]
     return np.concatenate(true or empty), np.concatenate(found or empty), np.concatenate(held or empty)  # fmt: skip
+
+
+def holds_interval(boxes: Iterable[Boxes], sigmas: Sigmas) -> tuple[float, float] | None:
+    """95 % interval of how often the stated interval holds, by drawing drives again: objects of a frame share its error. ``None`` with too few drives."""
+    counts: dict[str, list[float]] = {}
+    for one in boxes:
+        true_m, found_m, held = measure([one], sigmas)
+        known = ~np.isnan(found_m) & (true_m < BANDS_M[-1][1])
+        count = counts.setdefault(one.drive, [0.0, 0.0])
+        count[0] += float(held[known].sum())
+        count[1] += int(known.sum())
+    table = np.array(list(counts.values()), np.float64).reshape(-1, 2)
+    if len(table) < MIN_BLOCKS:
+        return None
+    drawn = Resampling(block=1).draws(len(table)) @ table
+    shares = drawn[drawn[:, 1] > 0]
+    low, high = np.percentile(shares[:, 0] / shares[:, 1], INTERVAL)
+    return round(float(low), 4), round(float(high), 4)
 
 
 def choose_pitch_sigma(boxes: list[Boxes]) -> float | None:
@@ -210,6 +234,12 @@ def distance_table(summary: Mapping[str, Any]) -> Table:
                     str(row["objects"]),
                     str(row["without_distance"]),
                     "" if error is None else f"{100 * error:.1f} %",
-                    "" if holds is None else f"{100 * holds:.0f} %",
+                    "" if holds is None else f"{100 * holds:.0f} %{_range(row)}",
                 )
     return table
+
+
+def _range(row: Mapping[str, Any]) -> str:
+    """The interval of a share, where it has one."""
+    bounds = row.get("interval_holds_95")
+    return "" if bounds is None else f" ({100 * bounds[0]:.0f} to {100 * bounds[1]:.0f})"

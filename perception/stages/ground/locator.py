@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from perception.core.camera import Camera
-from perception.core.types import Scene
+from perception.core.types import Float64, Scene
 from perception.stages.ground.locate import BORDER_PX, Corridor, locate
 from perception.stages.ground.mounting import MountingWatch
 from perception.stages.ground.plane import DEFAULT_SIGMAS, RoadPlane, Sigmas
@@ -62,10 +62,13 @@ class Locator:
         self._corridor = Corridor(self._plane)
 
     def _look(self, scene: Scene) -> None:
-        found = scene.detections
-        if self._vehicle is None or not len(found):
-            return
-        # a foot above the horizon counts here too: that is what a wrong pitch looks like
-        whole = found.boxes_xyxy[:, 3] < scene.frame.size_wh[1] - BORDER_PX
-        chosen = found.boxes_xyxy[(found.class_ids == self._vehicle) & whole]
-        self.watch.look(chosen.astype(np.float64), self._plane)
+        if self._vehicle is not None and len(scene.detections):
+            self.watch.look(whole_vehicles(scene, self._vehicle), self._plane)
+
+
+def whole_vehicles(scene: Scene, vehicle_class: int) -> Float64:
+    """``float64[K, 4]``, px: boxes of vehicles whose feet the frame does not cut; also of feet above the horizon, as a wrong pitch puts them there."""
+    found = scene.detections
+    whole = found.boxes_xyxy[:, 3] < scene.frame.size_wh[1] - BORDER_PX
+    chosen = found.boxes_xyxy[(found.class_ids == vehicle_class) & whole]
+    return np.asarray(chosen, np.float64)

@@ -7,7 +7,12 @@ import pytest
 
 from perception.core.camera import Camera
 from perception.datasets.distances import kitti_distances
-from perception.runtime.evaluation.distance import Boxes, choose_pitch_sigma, measure
+from perception.runtime.evaluation.distance import (
+    Boxes,
+    choose_pitch_sigma,
+    holds_interval,
+    measure,
+)
 from perception.stages.ground.plane import DEFAULT_SIGMAS
 
 CAMERA = Camera(width_px=1242, height_px=375, fx_px=700, fy_px=700, cx_px=620, cy_px=170, height_m=1.6)  # fmt: skip
@@ -30,6 +35,18 @@ def test_a_sigma_is_chosen_with_which_the_intervals_hold():
     _, _, held = measure(frames(0.5), replace(DEFAULT_SIGMAS, pitch_deg=chosen))
     assert held.mean() >= 0.95
     assert measure(frames(0.5), replace(DEFAULT_SIGMAS, pitch_deg=0.1))[2].mean() < 0.8
+
+
+def test_objects_that_share_their_error_tell_less_of_how_often_the_interval_holds():
+    sigmas = replace(DEFAULT_SIGMAS, pitch_deg=0.3)
+    alone = [replace(one, drive=str(k)) for k, one in enumerate(frames(0.5))]
+    together = [replace(one, drive=one.drive[:-1]) for one in alone for _ in range(5)]
+    share = float(measure(alone, sigmas)[2].mean())
+    (low, high), (low_shared, high_shared) = (holds_interval(b, sigmas) for b in (alone, together))
+    assert low < share < high
+    assert high - low == pytest.approx(2 * 1.96 * (share * (1 - share) / len(alone)) ** 0.5, rel=0.2)  # fmt: skip
+    assert high_shared - low_shared > 0.8 * (high - low)  # five times the objects, no new error
+    assert holds_interval(alone[:4], sigmas) is None
 
 
 @pytest.mark.parametrize(

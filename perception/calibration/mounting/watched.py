@@ -50,7 +50,7 @@ def turned_watch(boxes: Sequence[Float64], camera: Camera, turn_deg: float) -> M
         camera: that took them.
         turn_deg: what the file does not know; negative: down.
     """
-    watch = MountingWatch("bench")
+    watch = MountingWatch("bench", log=False)
     plane = RoadPlane(replace(camera, pitch_deg=camera.pitch_deg - turn_deg))
     for found in boxes:
         watch.look(found, plane)

@@ -37,14 +37,15 @@ class MountingWatch:
 
     Args:
         name: of the camera, for the log.
+        log: whether a warning is logged; it counts either way.
 
     Attributes:
         warnings: how often they parted.
         fits: whether they do now, as far as is known.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, *, log: bool = True) -> None:
+        self._name, self._log = name, log
         self._seen: deque[_Seen] = deque(maxlen=WINDOW)
         self._frames = 0
         self.warnings = 0
@@ -78,10 +79,13 @@ class MountingWatch:
         if self.fits and abs(offset_deg) > WARN_DEG:
             self.fits = False
             self.warnings += 1
-            logger.warning(
-                "%s: the vehicles' horizon is %.1f degrees off that of the camera file: distances are wrong; was the camera "
-                "moved? calibrate its mounting again", self._name, offset_deg,
-            )  # fmt: skip
+            if self._log:
+                logger.warning(
+                    "%s: the vehicles' horizon is %.1f degrees off that of the camera file: distances are wrong; was the camera "
+                    "moved? calibrate its mounting again",
+                    self._name,
+                    offset_deg,
+                )
         elif not self.fits and abs(offset_deg) < CLEAR_DEG:
             self.fits = True
 

@@ -20,12 +20,13 @@ def vehicles(height_m=VEHICLE_M, count=80):
         yield np.stack([x - 9, y - high, x + 9, y], axis=-1)
 
 
-def test_the_watch_warns_from_its_limit_on_up_and_down():
+def test_the_watch_warns_from_its_limit_on_up_and_down(caplog):
     boxes = list(vehicles())
     assert turned_watch(boxes, CAMERA, 0.0).warnings == 0
     assert turned_watch(boxes, CAMERA, 1.0).offset_deg == pytest.approx(1.0, abs=0.1)
     for sign in (1, -1):
         assert least_turn_deg(boxes, CAMERA, sign) == pytest.approx(WARN_DEG, abs=0.3)
+    assert not caplog.records  # nobody turned a camera: the log stays quiet
 
 
 def test_higher_vehicles_look_like_a_camera_that_turned_down_and_shift_both_limits():

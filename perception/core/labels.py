@@ -6,7 +6,7 @@ is its index, a group is ``len(MAP_CLASSES) + index in GROUPS``, and ignore is 2
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -132,6 +132,16 @@ class FurtherLabel:
     unknown: float
     names: tuple[str, ...] = ()
 
+    def shape(self, frame_hw: tuple[int, ...], boxes: int) -> tuple[int, ...]:
+        """Of the array, for a frame of height and width and so many boxes."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "pixel": frame_hw,
+            "box": (boxes,),
+            "points": (boxes, len(self.names), 3),
+            "frame": (),
+        }
+        return shapes[self.of]
+
 
 # What heads beyond the cascade's learn from. A data set gives what it has and what is asked for (`Dataset.further`).
 FURTHER_LABELS: Mapping[str, FurtherLabel] = {
@@ -159,6 +169,6 @@ FURTHER_LABELS: Mapping[str, FurtherLabel] = {
 }
 
 
-def name_index(names: tuple[str, ...], word: Any) -> int:  # noqa: ANN401 (a word of somebody's label file)
+def name_index(names: tuple[str, ...], word: str) -> int:
     """Place of a word in `names`; -1, unknown, for one that is not there."""
     return names.index(word) if word in names else -1

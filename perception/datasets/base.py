@@ -79,13 +79,8 @@ class Sample:
     def _check_further(self, name: str, array: NDArray[Any]) -> None:
         label = FURTHER_LABELS[name]
         boxes = 0 if self.boxes is None else len(self.boxes.boxes_xyxy)
-        shapes: dict[str, tuple[int | None, ...]] = {
-            "pixel": self.image.shape[:2],
-            "box": (boxes,),
-            "points": (boxes, len(label.names), 3),
-            "frame": (),
-        }
-        check_array(f"Sample.further[{name!r}]", array, label.dtype, shapes[label.of])
+        shape = label.shape(self.image.shape[:2], boxes)
+        check_array(f"Sample.further[{name!r}]", array, label.dtype, shape)
 
 
 class Dataset(Sequence[Sample]):

@@ -20,7 +20,7 @@ from perception.core.labels import (
     WEATHERS,
     name_index,
 )
-from perception.core.types import UInt8
+from perception.core.types import Float32, UInt8
 from perception.datasets.base import BoxLabels, Dataset, Sample, unknown_split
 from perception.datasets.lidar import thin_to_lidar
 from perception.render.config import DriveConfig
@@ -116,7 +116,8 @@ def _pixels(
     if wanted & {"depth_m", "lidar_m"}:
         depth = read_depth(drive.folder, index, shape)
         found["depth_m"] = np.where(depth > 0, depth, np.float32(np.nan))
-        found["lidar_m"] = thin_to_lidar(depth, drive.camera, seed=index)
+        if "lidar_m" in wanted:
+            found["lidar_m"] = thin_to_lidar(depth, drive.camera, seed=index)
     if "lanes" in wanted:
         table = np.full(256, IGNORE, np.uint8)
         for marking, name in PAINT.items():
@@ -133,7 +134,7 @@ def _pixels(
 def _objects(clear: Sequence[ObjectLabel]) -> dict[str, NDArray[Any]]:
     identities = np.array([label.identity for label in clear], np.int64)
     unknown = np.full((len(KEY_POINTS), 3), np.nan, np.float32)
-    points = [unknown if label.key_points is None else label.key_points for label in clear]
+    points = [unknown if label.key_points is None else _known(label.key_points) for label in clear]
     # a person's upper garment is "navy coat", a vehicle has kind and colour
     told = [_kind_and_colour(label) for label in clear]
     return {
@@ -143,6 +144,12 @@ def _objects(clear: Sequence[ObjectLabel]) -> dict[str, NDArray[Any]]:
         "colour": np.array([name_index(COLOURS, colour) for _, colour in told], np.int64),
         "key_points": np.array(points, np.float32).reshape(-1, len(KEY_POINTS), 3),
     }
+
+
+def _known(points: Float32) -> Float32:
+    """Key points; those behind the camera, which are zeros, become unknown."""
+    known: Float32 = np.where(points.any(axis=1, keepdims=True), points, np.float32(np.nan))
+    return known
 
 
 def _kind_and_colour(label: ObjectLabel) -> tuple[str, str]:

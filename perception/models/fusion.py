@@ -24,7 +24,6 @@ USUAL = 3.0  # logarithm of 20 px a metre: brings values near 1
 PLANES = 2  # how many px a metre, and whether anything was measured
 EARLY_CHANNELS = 16
 MID_CHANNELS = (16, 32, 48, 64, 64)  # at strides 2, 4, 8, 16, 32
-LEVELS = 4  # maps of the backbone
 
 
 class Fusion(nn.Module, ABC):

@@ -69,7 +69,7 @@ class InferenceGraph(nn.Module):
                 "road_score_masked": lambda: mask.road_score(cells, boxes),
             }
             result |= {name: ways[name]() for name in ("class_map", *self.extras)}
-        found = Found((width, height), boxes, result.get("class_map"))
+        found = Found(boxes, result.get("class_map"))
         for name, raw in out.further.items():
             result |= self.task(name).decode(raw, found)
         return result

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from perception.core.labels import LIGHTS as LIGHT_NAMES
 from perception.render.config import (
     CameraConfig,
     DriveConfig,
@@ -13,7 +14,7 @@ from perception.render.config import (
 from perception.render.world.chance import Chance
 
 # what a dashcam sees over a year: most of it by day
-DAY, LOW_SUN, DUSK, NIGHT = "day", "low sun", "dusk", "night"
+DAY, LOW_SUN, DUSK, NIGHT = LIGHT_NAMES
 LIGHTS: Mapping[str, tuple[float, tuple[float, float]]] = {  # share, and the sun's elevation, deg
     DAY: (0.66, (18.0, 62.0)),
     LOW_SUN: (0.14, (4.0, 18.0)),

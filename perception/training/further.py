@@ -92,11 +92,6 @@ def _or_unknown(name: str, item: Mapping[str, Any]) -> Tensor:
     if name in item["further"]:
         known: Tensor = item["further"][name]
         return known
-    label, boxes = FURTHER_LABELS[name], len(item["boxes_xyxy"])
-    shapes: dict[str, tuple[int, ...]] = {
-        "pixel": tuple(item["class_map"].shape),
-        "box": (boxes,),
-        "points": (boxes, len(label.names), 3),
-        "frame": (),
-    }
-    return torch.from_numpy(np.full(shapes[label.of], label.unknown, label.dtype))
+    label = FURTHER_LABELS[name]
+    shape = label.shape(tuple(item["class_map"].shape), len(item["boxes_xyxy"]))
+    return torch.from_numpy(np.full(shape, label.unknown, label.dtype))

@@ -5,11 +5,26 @@ import numpy as np
 import pytest
 
 from perception.core.errors import InputError
-from perception.core.labels import BOX_CLASSES, MAP_CLASSES, MAPPINGS, map_id
+from perception.core.labels import (
+    BOX_CLASSES,
+    COLOURS,
+    FURTHER_LABELS,
+    KINDS,
+    LANE_CLASSES,
+    LIGHTS,
+    MAP_CLASSES,
+    MAPPINGS,
+    PLACES,
+    WEATHERS,
+    map_id,
+)
 from perception.datasets import open_dataset
 from perception.datasets.drives import rendered_drives
+from perception.datasets.synthetic import PAINT
 from perception.render.disk import path_of, read_frame
-from perception.render.records import CityId
+from perception.render.meshes.cast import build_cast
+from perception.render.presets import light_of, varied_drive, weather_of
+from perception.render.records import CityId, Marking
 from perception.render.store import is_clear, write_drives
 from tests.datasets.contract import check_labels_fit, check_splits_are_apart
 from tests.render.factories import RENDERER, drive_config
@@ -88,3 +103,49 @@ def test_a_damaged_label_is_one_line(tmp_path):
     cv2.imwrite(str(path_of(folder, "class", 0)), np.zeros((8, 8), np.uint8))
     with pytest.raises(InputError, match="expected uint8 of shape"):
         open_dataset("synthetic", "val", tmp_path)[0]
+
+
+def test_further_labels_are_those_of_the_drive_and_only_what_is_asked_for(root):
+    dataset = open_dataset("synthetic", "train", root)
+    assert dataset[0].further == {}
+    dataset.further = frozenset(FURTHER_LABELS)
+    for sample in dataset:
+        folder, index = root / "synthetic" / sample.name[:-7], int(sample.name[-6:])
+        labels, further = read_frame(folder, index).labels, sample.further
+        known = np.isfinite(further["depth_m"])
+        np.testing.assert_array_equal(known, labels.depth_m > 0)
+        np.testing.assert_array_equal(further["depth_m"][known], labels.depth_m[known])
+        scanned = np.isfinite(further["lidar_m"])
+        assert not (scanned & ~known).any()
+        for marking in Marking:
+            names = {LANE_CLASSES[i] for i in further["lanes"][labels.lanes == marking]}
+            assert names <= {PAINT[marking]}
+        clear = [label for label in labels.objects if is_clear(label)]
+        boxed = [0, *(label.identity for label in clear)]
+        expected = np.where(np.isin(labels.instances, boxed), labels.instances.astype(int), -1)
+        np.testing.assert_array_equal(further["instances"], expected)
+        assert further["instance"].tolist() == further["identity"].tolist() == boxed[1:]
+        for label, points in zip(clear, further["key_points"], strict=True):
+            if label.key_points is None:
+                assert np.isnan(points).all()
+            else:
+                behind = (label.key_points == 0).all(axis=1)  # the camera: no place in the picture
+                assert behind.sum() == 1
+                assert np.isnan(points[behind]).all()
+                np.testing.assert_array_equal(points[~behind], label.key_points[~behind])
+    dataset.further = frozenset({"lanes", "outlines"})
+    assert set(dataset[0].further) == {"lanes"}
+
+
+def test_every_word_of_the_renderer_has_a_place_among_the_labels():
+    assert set(Marking) == set(PAINT)
+    cast = build_cast(0)
+    for member in (*cast.vehicles, *cast.people, *cast.cyclists):
+        told = member.attributes
+        colour, _, garment = told.get("upper", "").partition(" ")
+        assert (told.get("kind") or garment) in KINDS
+        assert (told.get("colour") or colour) in COLOURS
+    drives = [varied_drive(seed) for seed in range(60)]
+    assert {light_of(drive) for drive in drives} == set(LIGHTS)
+    assert {weather_of(drive) for drive in drives} == set(WEATHERS)
+    assert {drive.place for drive in drives} == {*PLACES, "mixed"}

@@ -38,7 +38,7 @@ def found_as_labelled(sample):
     scores = torch.ones(1, len(boxes.boxes_xyxy))
     ids = torch.from_numpy(boxes.class_ids.astype(np.int32))[None]
     class_map = torch.from_numpy(sample.class_map)[None]
-    return Found(SIZE_WH, Boxes(torch.from_numpy(boxes.boxes_xyxy)[None], scores, ids), class_map)
+    return Found(Boxes(torch.from_numpy(boxes.boxes_xyxy)[None], scores, ids), class_map)
 
 
 @pytest.mark.timeout(120)

@@ -2,16 +2,19 @@ import numpy as np
 import pytest
 import torch
 from torchvision import tv_tensors
+from torchvision.transforms import v2
 
+from perception.core.camera import Camera
 from perception.core.errors import ConfigError
 from perception.core.geometry import PADDING_VALUE
-from perception.core.labels import IGNORE, ROAD, VEHICLE, map_id
+from perception.core.labels import IGNORE, KEY_POINTS, ROAD, VEHICLE, map_id
 from perception.datasets import BoxLabels, Sample
 from perception.training.colours import RandomTone
 from perception.training.config import DataConfig, SetConfig
 from perception.training.data import MixedData, to_tensors
+from perception.training.further import collate_further, further_labels
 from perception.training.inference import run_on_sample
-from perception.training.transforms import LetterboxPad, build_transforms, cut_boxes
+from perception.training.transforms import LetterboxPad, RandomScale, build_transforms, cut_boxes
 from tests.training.factories import make_scene, write_kitti_road
 
 
@@ -186,3 +189,65 @@ def test_tone_keeps_order_of_brightness_within_a_channel_and_labels_as_they_are(
     assert not torch.equal(varied["frame"], ramp), "it changes pictures"
     assert torch.equal(varied["maps"], maps)
     assert isinstance(varied["frame"], tv_tensors.Image)
+
+
+def labelled(width=64, height=48):
+    """A frame whose left third has one object, with every kind of further label."""
+    camera = Camera(width_px=width, height_px=height, fx_px=100.0, fy_px=100.0, cx_px=32.0, cy_px=24.0)  # fmt: skip
+    boxes = BoxLabels(
+        np.array([[4, 8, 20, 40]], np.float32), np.array([1]), (1,), np.zeros((height, width), np.bool_)
+    )  # fmt: skip
+    lanes = np.zeros((height, width), np.uint8)
+    lanes[:, : width // 3] = 1
+    depth = np.full((height, width), 10, np.float32)
+    points = np.full((1, len(KEY_POINTS), 3), np.nan, np.float32)
+    points[0, KEY_POINTS.index("left_wrist")] = 6, 20, 1
+    points[0, KEY_POINTS.index("right_wrist")] = 18, 20, 0
+    further = {
+        "lanes": lanes, "depth_m": depth, "instances": lanes.astype(np.int32), "instance": np.array([1]),
+        "key_points": points, "light": np.array(3),
+    }  # fmt: skip
+    return Sample("one", np.zeros((height, width, 3), np.uint8), None, boxes, camera, further)
+
+
+def varied(transform):
+    sample = labelled()
+    changed = transform(to_tensors(sample))
+    return further_labels(changed, torch.ones(1, dtype=torch.bool))
+
+
+def test_in_a_mirror_left_is_right_and_a_point_stays_on_its_pixel():
+    _, found = varied(v2.RandomHorizontalFlip(p=1.0))
+    points = found["key_points"][0]
+    assert points[KEY_POINTS.index("right_wrist")].tolist() == [64 - 6, 20, 1]
+    assert points[KEY_POINTS.index("left_wrist")].tolist() == [64 - 18, 20, 0]
+    assert points[KEY_POINTS.index("head")].isnan().all()
+    np.testing.assert_array_equal(found["lanes"], labelled().further["lanes"][:, ::-1])
+    assert (found["instance"].tolist(), found["light"].item()) == ([1], 3)
+
+
+def test_a_frame_of_twice_the_size_has_twice_the_focal_length_and_the_same_depth():
+    focal_px, found = varied(RandomScale(2.0, 2.0))
+    assert focal_px == pytest.approx(200.0)
+    assert found["depth_m"].shape == (96, 128)
+    assert (found["depth_m"] == 10).all()
+    assert found["key_points"][0, KEY_POINTS.index("left_wrist"), :2].tolist() == [12, 40]
+
+
+def test_what_padding_adds_is_unknown():
+    _, found = varied(LetterboxPad((96, 96)))
+    assert found["depth_m"][48:].isnan().all()
+    assert (found["lanes"][48:] == 255).all()
+    assert (found["instances"][48:] == -1).all()
+
+
+def test_a_batch_has_what_any_of_its_frames_has_and_the_others_are_unknown():
+    _, found = varied(torch.nn.Identity())
+    empty = {"class_map": torch.zeros(48, 64), "boxes_xyxy": torch.zeros(2, 4), "further": {}}
+    batch = collate_further([{**empty, "boxes_xyxy": torch.zeros(1, 4), "further": found}, empty])
+    assert set(batch) == set(labelled().further)
+    assert batch["depth_m"].shape == (2, 48, 64)
+    assert batch["depth_m"][1].isnan().all()
+    assert batch["light"].tolist() == [3, -1]
+    assert [tuple(points.shape) for points in batch["key_points"]] == [(1, 14, 3), (2, 14, 3)]
+    assert batch["instance"][1].tolist() == [-1, -1]

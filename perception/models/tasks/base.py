@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception.core.camera import Camera
-from perception.core.geometry import Letterbox, box_iou
+from perception.core.geometry import Letterbox, box_iou, map_to_frame
 from perception.core.types import Float32, UInt8
 from perception.models.heads.detection import Boxes
 from perception.models.heads.segmentation import FineDetail
@@ -41,12 +41,10 @@ class Found(NamedTuple):
     """What the cascade found before the tasks' outputs are decoded.
 
     Attributes:
-        size_wh: of the frames, px.
         boxes: ``None`` in a network without a detection head.
         class_map: ``uint8[N, H, W]``, or ``None``.
     """
 
-    size_wh: tuple[int, int]
     boxes: Boxes | None
     class_map: Tensor | None
 
@@ -244,13 +242,13 @@ def as_it_is(value: NDArray[Any], box: Letterbox) -> NDArray[Any]:
 
 
 def nearest_map(value: NDArray[Any], box: Letterbox) -> NDArray[Any]:
-    """``[H, W]`` of classes or numbers: each pixel of the frame takes what stands at its own centre."""
-    return _resized(value, box, cv2.INTER_NEAREST_EXACT)
+    """``uint8[H, W]`` of classes or numbers: each pixel of the frame takes what stands at its own centre."""
+    return map_to_frame(_content(value, box), box.frame_wh)
 
 
 def linear_map(value: NDArray[Any], box: Letterbox) -> NDArray[Any]:
     """``[H, W]`` of quantities."""
-    return _resized(value, box, cv2.INTER_LINEAR)
+    return cv2.resize(_content(value, box), box.frame_wh, interpolation=cv2.INTER_LINEAR)
 
 
 def density_map(value: NDArray[Any], box: Letterbox) -> NDArray[Any]:
@@ -263,9 +261,7 @@ def points_back(value: NDArray[Any], box: Letterbox) -> NDArray[Any]:
     return value / np.array([*box.scale_xy, 1.0], np.float32)
 
 
-def _resized(value: NDArray[Any], box: Letterbox, interpolation: int) -> NDArray[Any]:
+def _content(value: NDArray[Any], box: Letterbox) -> NDArray[Any]:
+    """The map without what lies under the padding."""
     width, height = box.content_wh
-    content = np.ascontiguousarray(value[:height, :width])
-    if box.content_wh == box.frame_wh:
-        return content
-    return cv2.resize(content, box.frame_wh, interpolation=interpolation)
+    return np.ascontiguousarray(value[:height, :width])

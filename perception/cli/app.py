@@ -12,7 +12,7 @@ from perception.cli.archive import archive
 from perception.cli.bench import bench_app
 from perception.cli.build import ManyValues, build, quantize
 from perception.cli.calibrate import calibrate_app
-from perception.cli.evaluate import evaluate, verify
+from perception.cli.evaluate import data, evaluate, verify
 from perception.cli.options import (
     ENGINE,
     BackendOption,
@@ -41,6 +41,7 @@ app.command()(archive)
 app.command()(quantize)
 app.command(cls=ManyValues)(build)
 app.command()(evaluate)
+app.command()(data)
 app.command()(train)
 app.command()(study)
 app.command()(pretrain)

@@ -1,4 +1,4 @@
-"""The commands ``perception evaluate`` and ``perception verify``: how good an engine is."""
+"""The commands ``perception evaluate`` and ``perception verify``: how good an engine is; ``perception data``: what it is judged by."""
 
 from pathlib import Path
 from typing import Annotated
@@ -100,3 +100,16 @@ def verify(
 
     runners = [(name, "fp32") for name in CPU_BACKENDS] + [("openvino", "bf16")]
     close(verify_engine(load_engine(engine), SpreadSamples(parse_data(data), frames), runners))
+
+
+def data(
+    splits: Annotated[
+        list[str], typer.Argument(help="SET:SPLIT, as many as you like", metavar="SET:SPLIT...")
+    ],
+    frames: Annotated[int, typer.Option(help="of each set, spread evenly over it")] = 6,
+    out: Annotated[Path, typer.Option(help="folder for the pictures")] = Path("runs/data"),
+) -> None:
+    """Draw frames of data sets with their labels, as this software reads them, and count what is there."""
+    from perception.runtime.evaluation.labels import look
+
+    close(look(parse_data(splits), frames, out))

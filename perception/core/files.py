@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import os
+import re
 from pathlib import Path
 
 from perception.core.errors import ConfigError, OutputError
@@ -50,3 +51,8 @@ def check_writable(*paths: Path) -> None:
             raise OutputError(
                 f"{path}: cannot be written: {error.strerror}; nothing was done yet"
             ) from error
+
+
+def safe_name(text: str) -> str:
+    """The text as a part of a file's name: what is neither letter, digit, ``_``, ``.`` nor ``-`` becomes ``_``."""
+    return re.sub(r"[^\w.-]", "_", text)

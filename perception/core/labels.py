@@ -23,6 +23,16 @@ IGNORE = 255
 # name -> members; the target id of a group follows the classes, in this order
 GROUPS: Mapping[str, tuple[int, ...]] = {
     "not_road": tuple(i for i in range(len(MAP_CLASSES)) if i != ROAD),
+    **{
+        "_or_".join(names): tuple(map(MAP_CLASSES.index, names))
+        for names in (
+            ("pavement", "tree"),
+            ("pedestrian", "cyclist"),
+            ("vehicle", "cyclist"),
+            ("building", "pole", "sign", "fence"),
+            ("building", "tree"),
+        )
+    },
 }
 
 # the palette of overlays and of exported colour maps: BGR, one row a map class
@@ -42,6 +52,12 @@ def map_id(name: str) -> int:
     if name in GROUPS:
         return len(MAP_CLASSES) + tuple(GROUPS).index(name)
     return MAP_CLASSES.index(name)
+
+
+def has_groups(class_map: UInt8) -> bool:
+    """Whether any pixel of a map is labelled with a group."""
+    first = len(MAP_CLASSES)
+    return bool(((class_map >= first) & (class_map < first + len(GROUPS))).any())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +86,27 @@ class LabelMapping:
         return table
 
 
+KITTI_BOXES: Mapping[int | str, str] = {
+    **dict.fromkeys(("Car", "Van", "Truck", "Tram"), "vehicle"),
+    **dict.fromkeys(("Pedestrian", "Person_sitting", "Person"), "pedestrian"),
+    "Cyclist": "cyclist",
+    **dict.fromkeys(("Misc", "DontCare"), "ignore"),
+}
+# labelIds of Cityscapes; those of neither list, and 255, are ignored
+CITYSCAPES_PIXELS: Mapping[int | str, str] = {
+    7: "road", 8: "pavement", 11: "building", 12: "building", 13: "fence", 14: "fence", 15: "building", 16: "building",
+    17: "pole", 18: "pole", 19: "sign", 20: "sign", 21: "tree", 22: "tree", 23: "sky", 24: "pedestrian", 25: "cyclist",
+    26: "vehicle", 27: "vehicle", 28: "vehicle", 29: "vehicle", 30: "vehicle", 31: "vehicle", 33: "cyclist",
+    **dict.fromkeys((*range(7), 9, 10, 32), "ignore"),
+}  # fmt: skip
+STREET_BOXES: Mapping[int | str, str] = {
+    **dict.fromkeys(("car", "truck", "bus", "train", "caravan", "trailer"), "vehicle"),
+    **dict.fromkeys(("person", "pedestrian"), "pedestrian"),
+    **dict.fromkeys(("rider", "cyclist"), "cyclist"),
+    **dict.fromkeys(("bicycle", "bike", "motorcycle", "motor", "motorcyclist"), "ignore"),
+    **dict.fromkeys(("other vehicle", "other person"), "ignore"),
+}
+
 MAPPINGS: Mapping[str, LabelMapping] = {
     "camvid": LabelMapping(
         pixels={**dict(enumerate(MAP_CLASSES)), 11: "ignore"},
@@ -79,21 +116,33 @@ MAPPINGS: Mapping[str, LabelMapping] = {
         pixels={"road": "road", "not_road": "not_road", "not_scored": "ignore"},
         boxes={},
     ),
-    "kitti_object": LabelMapping(
+    "kitti_object": LabelMapping(pixels={}, boxes=KITTI_BOXES),
+    "kitti_tracking": LabelMapping(pixels={}, boxes=KITTI_BOXES),
+    # As in CamVid's 11 classes, a wall counts as building, grass as tree and a traffic light as sign, and a cyclist includes the bicycle.
+    # Two-wheelers are boxed together with who rides them (`perception.datasets.cityscapes.join_riders`); without a rider they are not judged.
+    "cityscapes": LabelMapping(pixels=CITYSCAPES_PIXELS, boxes=STREET_BOXES),
+    # Frames with boxes have the det_20 names or the older ones, frames with class maps Cityscapes' classes.
+    "bdd100k": LabelMapping(pixels=CITYSCAPES_PIXELS, boxes=STREET_BOXES),
+    # Seven classes, each of several of the full set. Of parking, not of roads alone, is "drivable" too.
+    "idd_lite": LabelMapping(
+        pixels={
+            0: "road", 1: "pavement_or_tree", 2: "pedestrian_or_cyclist", 3: "vehicle_or_cyclist",
+            4: "building_or_pole_or_sign_or_fence", 5: "building_or_tree", 6: "sky", 255: "ignore",
+        },
+        boxes={},
+    ),
+    # by the beginning of the category; the longest one counts
+    "nuscenes": LabelMapping(
         pixels={},
         boxes={
-            "Car": "vehicle", "Van": "vehicle", "Truck": "vehicle", "Tram": "vehicle",
-            "Pedestrian": "pedestrian", "Person_sitting": "pedestrian", "Cyclist": "cyclist",
-            "Misc": "ignore", "DontCare": "ignore",
+            "vehicle": "vehicle", "vehicle.motorcycle": "ignore", "vehicle.bicycle": "cyclist",
+            "human.pedestrian": "pedestrian", "human.pedestrian.personal_mobility": "ignore",
+            "human.pedestrian.stroller": "ignore", "human.pedestrian.wheelchair": "ignore",
+            "static_object.bicycle_rack": "ignore",
         },
     ),
-    # Cityscapes ids. As in CamVid's 11 classes, grass counts as tree and a traffic light as sign, and a cyclist includes the bicycle.
     "synthetic": LabelMapping(
-        pixels={
-            7: "road", 8: "pavement", 11: "building", 13: "fence", 17: "pole", 19: "sign", 20: "sign", 21: "tree",
-            22: "tree", 23: "sky", 24: "pedestrian", 25: "cyclist", 26: "vehicle", 27: "vehicle", 28: "vehicle",
-            32: "ignore", 33: "cyclist",
-        },
+        pixels=CITYSCAPES_PIXELS,
         boxes={
             "car": "vehicle", "truck": "vehicle", "bus": "vehicle", "person": "pedestrian", "cyclist": "cyclist",
         },

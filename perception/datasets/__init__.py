@@ -1,9 +1,13 @@
-"""Labelled road data, one file per on-disk layout. To add a set: its file, a line here, its mapping in `core/labels.py`."""
+"""Labelled road data, one file per on-disk layout. To add a set: its file, a line here, its mapping in `core/labels.py`.
+
+A user's own data needs none of these: see `perception.datasets.coco`.
+"""
 
 from pathlib import Path
 
 from perception.core.registry import Registry
 from perception.datasets.base import BoxLabels, Dataset, Sample, data_root
+from perception.datasets.coco import FILE, OwnFrames
 
 __all__ = ["DATASETS", "BoxLabels", "Dataset", "Sample", "open_dataset"]
 
@@ -11,11 +15,17 @@ __all__ = ["DATASETS", "BoxLabels", "Dataset", "Sample", "open_dataset"]
 DATASETS = Registry(
     "data set",
     {
+        "bdd100k": "perception.datasets.bdd100k:Bdd100k",
         "camvid": "perception.datasets.camvid:CamVid",
+        "cityscapes": "perception.datasets.cityscapes:Cityscapes",
+        "idd_lite": "perception.datasets.cityscapes:IddLite",
         "kitti_object": "perception.datasets.kitti.object:KittiObject",
         "kitti_road": "perception.datasets.kitti.road:KittiRoad",
+        "kitti_tracking": "perception.datasets.kitti.tracking:KittiTracking",
+        "nuscenes": "perception.datasets.nuscenes:NuScenesFrames",
         "synthetic": "perception.datasets.synthetic:Synthetic",
     },
+    extras={"nuscenes": "nuscenes"},
 )
 
 
@@ -23,10 +33,18 @@ def open_dataset(name: str, split: str, root: Path | None = None) -> Dataset:
     """Open a data set by its name.
 
     Args:
-        name: registry name, also the name of its folder.
+        name: in `DATASETS`, also the name of its folder; or the name of a folder that holds ``data.toml``
+            (`perception.datasets.coco`).
         split: ``"train"``, ``"val"`` or what else the set has.
         root: folder of all sets; by default ``PERCEPTION_DATA``.
+
+    Raises:
+        ConfigError: unknown set or split.
+        InputError: what is on disk is not complete, or damaged.
     """
+    folder = (root or data_root()) / name
+    if name not in DATASETS and (folder / FILE).is_file():
+        return OwnFrames(folder, split)
     factory = DATASETS[name]
-    dataset: Dataset = factory((root or data_root()) / name, split)
+    dataset: Dataset = factory(folder, split)
     return dataset

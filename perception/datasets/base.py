@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -95,7 +95,7 @@ class Dataset(Sequence[Sample]):
             because reading them costs time.
     """
 
-    stretch: ClassVar[int] = 10
+    stretch: int = 10
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
@@ -126,8 +126,36 @@ def data_root() -> Path:
     return Path(root)
 
 
-def read_image(path: Path, flags: int = cv2.IMREAD_COLOR) -> UInt8:
-    """Read a picture as OpenCV does; raise `InputError` where it is missing or damaged."""
+def read_image(path: Path) -> UInt8:
+    """``uint8[H, W, 3]``, BGR; raise `InputError` where it is missing or damaged."""
+    return np.asarray(_decode(path, cv2.IMREAD_COLOR), np.uint8)
+
+
+def read_label_map(
+    path: Path, shape: tuple[int, ...], dtype: type[np.generic] = np.uint8
+) -> NDArray[Any]:
+    """A picture of ids.
+
+    Args:
+        path: of the file.
+        shape: height and width of the frame that it labels.
+        dtype: ``uint8`` or ``uint16``.
+
+    Returns:
+        ``dtype[H, W]``.
+
+    Raises:
+        InputError: it is missing, damaged, of another depth, or not of the frame's size.
+    """
+    raw = _decode(path, cv2.IMREAD_UNCHANGED)
+    if raw.shape != shape or raw.dtype != dtype:
+        raise InputError(
+            f"{path}: expected labels {np.dtype(dtype).name}{[*shape]}, got {raw.dtype.name}{[*raw.shape]}"
+        )
+    return raw
+
+
+def _decode(path: Path, flags: int) -> NDArray[Any]:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
@@ -136,7 +164,7 @@ def read_image(path: Path, flags: int = cv2.IMREAD_COLOR) -> UInt8:
     image = cv2.imdecode(data, flags) if data.size else None
     if image is None:
         raise InputError(f"{path}: cannot be decoded; expected a whole picture")
-    return np.asarray(image, np.uint8)
+    return image
 
 
 def find_picture(folder: Path, stem: str) -> Path:

@@ -7,7 +7,6 @@ import json
 from itertools import groupby
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from perception.core.errors import InputError
@@ -18,6 +17,7 @@ from perception.datasets.base import (
     Sample,
     find_picture,
     read_image,
+    read_label_map,
     unknown_split,
 )
 
@@ -70,9 +70,7 @@ class CamVid(Dataset):
         """Read frame, class map and boxes of ``folder/stem``."""
         folder, stem = name.split("/")
         image = read_image(find_picture(self._root / folder, stem))
-        raw = read_image(self._root / f"{folder}annot" / f"{stem}.png", cv2.IMREAD_UNCHANGED)
-        if raw.shape != image.shape[:2]:
-            raise InputError(f"{name}: expected labels of size {image.shape[:2]}, got {raw.shape}")
+        raw = read_label_map(self._root / f"{folder}annot" / f"{stem}.png", image.shape[:2])
         found = self._boxes.get(name, [])
         ids = [BOX_CLASSES.index(self._mapping.boxes[category]) for category, _ in found]
         boxes = BoxLabels(

@@ -1,11 +1,11 @@
-"""Depth as a laser scanner measures it: rings of points, thinned out of a depth map that is known everywhere."""
+"""Depth as a laser scanner measures it: a real scan in the picture, or rings of points thinned out of a depth map that is known everywhere."""
 
 from math import radians
 
 import numpy as np
 
 from perception.core.camera import Camera
-from perception.core.types import Float32
+from perception.core.types import Float32, Float64
 
 # of Velodyne's HDL-64E, which KITTI drove with: rings, their range of elevations, steps of azimuth, reach
 RINGS, HIGHEST_DEG, LOWEST_DEG = 64, 2.0, -24.8
@@ -13,6 +13,27 @@ STEP_DEG = 0.17
 REACH_M = 80.0
 LOST = 0.05  # share of the rays that come back with nothing
 NOISE_M = 0.02  # standard deviation
+
+
+def scan_map(points_px: Float64, depth_m: Float64, size_wh: tuple[int, int]) -> Float32:
+    """A scan as a picture; where several points meet in a pixel, the nearest one hides the others.
+
+    Args:
+        points_px: ``float64[N, 2]``, px whose centres are at integers; those outside the picture are left out.
+        depth_m: ``float64[N]`` along the optical axis; points that are not in front of the camera are left out.
+        size_wh: of the picture.
+
+    Returns:
+        ``float32[H, W]``: depth at the pixels that were hit, NaN elsewhere.
+    """
+    width, height = size_wh
+    front = depth_m > 0
+    column, row = np.rint(points_px[front]).astype(np.int64).T
+    depth = depth_m[front]
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    nearest = np.full((height, width), np.inf)
+    np.minimum.at(nearest, (row[inside], column[inside]), depth[inside])
+    return np.where(np.isfinite(nearest), nearest, np.nan).astype(np.float32)
 
 
 def thin_to_lidar(depth_m: Float32, camera: Camera, seed: int) -> Float32:

@@ -29,7 +29,7 @@ class SetConfig:
     """One data set of the mixture.
 
     Attributes:
-        name: in `perception.datasets.DATASETS`.
+        name: of a data set, see `perception.datasets.open_dataset`.
         split: of the set, to train on.
         share: of the frames of an epoch, relative to the other sets.
         scale: by which frames are enlarged before the random scale; it brings sets of different cameras to one field.

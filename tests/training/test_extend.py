@@ -206,6 +206,22 @@ def test_absence_lowers_the_class_and_nothing_else():
         AbsenceLoss([SetConfig(name="camvid", only=("cyclist",)), other])
 
 
+def test_the_few_cells_of_a_shown_class_count_whatever_else_is_in_the_batch():
+    loss = AbsenceLoss([SetConfig(name="camvid", only=("cyclist",)), SetConfig(name="camvid")])
+    batch = make_batch()
+    class_map = torch.full_like(batch.class_map, ROAD)
+    class_map[0] = IGNORE
+    class_map[0, :8, :8] = CYCLIST
+    absent = torch.full_like(class_map, IGNORE)
+    absent[0] = torch.where(class_map[0] == CYCLIST, IGNORE, 1)
+    logits = torch.zeros(2, len(MAP_CLASSES), 8, 12, requires_grad=True)
+    shown = loss(logits, replace(batch, class_map=class_map, further={"absent": absent}))["shown"]
+    torch.testing.assert_close(shown, -torch.log(torch.tensor(1 / 11)))
+    shown.backward()
+    assert (logits.grad[0, CYCLIST, :1, :1] < 0).all()
+    assert not logits.grad[1].any()  # of the set that shows all
+
+
 def save(path, **model):
     """A checkpoint of an untrained network."""
     config = load_train_config("cascade", SMALL)

@@ -21,14 +21,13 @@ from perception.calibration.formats.base import (
     read_text,
     size_of,
 )
-from perception.core.camera import Camera, camera_from_projection
+from perception.core.camera import ROAD_FROM_VEHICLE, Camera, camera_from_projection
 from perception.core.errors import ConfigError, InputError, OutputError
 from perception.core.files import write_atomically
 from perception.core.types import Float64
 
 Row = dict[str, Any]
 SIDES = ("FRONT", "FRONT_RIGHT", "FRONT_LEFT", "BACK", "BACK_LEFT", "BACK_RIGHT")
-ROAD_FROM_VEHICLE = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 
 
 class NuScenes(CameraFormat):

@@ -21,6 +21,8 @@ from perception.core.types import Float32, Float64
 SHAPE_TOLERANCE_PX = (
     1.0  # a scaled frame may miss the camera's aspect by this much: sizes are whole pixels
 )
+# axes of nuScenes' vehicles, and of ISO 8855: x forward, y left, z up -> of the road frame: x right, y down, z forward
+ROAD_FROM_VEHICLE: Float64 = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

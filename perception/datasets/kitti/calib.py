@@ -1,4 +1,4 @@
-"""KITTI's calibration files: one matrix a line, ``NAME: numbers``, row-major, px and metres.
+"""KITTI's calibration files: one matrix a line, ``NAME: numbers``, row-major, px and metres; of the tracking benchmark some without a colon.
 
 Source: Geiger, Lenz, Stiller, Urtasun, "Vision meets robotics: the KITTI dataset", IJRR 2013, section "Sensor calibration".
 """
@@ -16,6 +16,8 @@ CAMERAS = range(4)  # left grey, right grey, left colour, right colour
 SHAPES: Mapping[str, tuple[int, int]] = {
     "R0_rect": (3, 3),
     "Tr_cam_to_road": (3, 4),
+    "R_rect": (3, 3),  # these two: the tracking benchmark
+    "Tr_velo_cam": (3, 4),
     **{f"P{k}": (3, 4) for k in CAMERAS},
     **{f"P_rect_{k:02}": (3, 4) for k in CAMERAS},
     **{f"K_{k:02}": (3, 3) for k in CAMERAS},
@@ -48,7 +50,8 @@ def _lines(path: Path) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a KITTI calibration file: {error}") from error
-    return dict(line.split(":", 1) for line in lines if ":" in line)
+    found = [line.replace(":", " ", 1).split(maxsplit=1) for line in lines]
+    return {words[0]: words[1] for words in found if len(words) == 2}
 
 
 def _matrix(path: Path, name: str, text: str) -> Float64:
@@ -96,6 +99,14 @@ def nominal_camera(path: Path, size_wh: tuple[int, int]) -> Camera:
     pose = np.eye(4)
     pose[1, 3] = NOMINAL_HEIGHT_M  # the road lies below the rectified camera 0: its y points down
     return _camera(path, read_calib(path, ("P2",))["P2"], pose, size_wh)
+
+
+def camera_from_scanner(path: Path) -> tuple[Float64, Float64]:
+    """Of a file of the tracking benchmark: ``float64[4, 4]`` from the laser scanner to the rectified camera 0, and ``float64[3, 4]``, `P2`."""
+    matrices = read_calib(path, ("R_rect", "Tr_velo_cam", "P2"))
+    rectified, pose = np.eye(4), np.eye(4)
+    rectified[:3, :3], pose[:3] = matrices["R_rect"], matrices["Tr_velo_cam"]
+    return np.asarray(rectified @ pose, np.float64), matrices["P2"]
 
 
 def _camera(path: Path, projection: Float64, pose: Float64, size_wh: tuple[int, int]) -> Camera:

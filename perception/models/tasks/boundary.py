@@ -9,7 +9,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
-from perception.core.labels import MAP_CLASSES
+from perception.core.labels import MAP_CLASSES, has_groups
 from perception.models.heads.segmentation import upsample_logits
 from perception.models.tasks.base import (
     FINE_STRIDE,
@@ -119,7 +119,7 @@ class BoundaryScore(Score):
 
     def update(self, outputs: Arrays, frame: LabelledFrame) -> None:
         """One frame; without a class map of single classes it counts for nothing."""
-        if frame.class_map is None or (frame.class_map == len(MAP_CLASSES)).any():
+        if frame.class_map is None or has_groups(frame.class_map):
             return
         instances = frame.further.get("instances")
         edge, known = (

@@ -1,6 +1,5 @@
 """The frames where an engine fails worst, as pictures: what it saw, and beside it what is wrong with that."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import cv2
 import numpy as np
 
 from perception.core.errors import ConfigError, OutputError
+from perception.core.files import safe_name
 from perception.core.labels import ROAD, VEHICLE
 from perception.core.manifest import EngineManifest
 from perception.core.types import Bool, Detections, Float32, Frame, Scene, UInt8
@@ -35,7 +35,6 @@ LEGEND = (
     ("false alarm", ORANGE),
     ("right", GREEN),
 )
-UNSAFE = re.compile(r"[^\w.-]")  # in the name of a file
 NO_CLASS = 255  # of a class map: nothing is tinted
 DIM = 0.6  # brightness of the frame under the errors
 TINT = 0.65  # share of the error's colour in a wrong pixel
@@ -145,7 +144,7 @@ class FailurePictures:
             OutputError: it cannot be written.
         """
         folder, _, rank = place.replace(":", "-").rpartition("/")
-        path = self._folder / folder / f"{rank}-{UNSAFE.sub('_', sample.name)}.png"
+        path = self._folder / folder / f"{rank}-{safe_name(sample.name)}.png"
         data = cv2.imencode(".png", self.draw(sample, result, failure))[1].tobytes()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

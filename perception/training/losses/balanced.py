@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from perception.core.labels import GROUPS, IGNORE, MAP_CLASSES, ROAD
-from perception.training.losses.base import Batch, Terms, at_frame_size
+from perception.training.losses.base import Batch, Terms, at_frame_size, log_likelihood
 
 
 class BalancedLoss(nn.Module):
@@ -61,8 +61,6 @@ class BalancedLoss(nn.Module):
         row, column = torch.randint(2, (2,)).tolist()
         target = batch.class_map[:, row::2, column::2].long()
         log_p = F.log_softmax(at_frame_size(logits, batch, fraction=2), dim=1)
-        groups = [log_p[:, list(g)].logsumexp(dim=1, keepdim=True) for g in GROUPS.values()]
-        picked = torch.cat((log_p, *groups), dim=1)
         weights = self._weights(target)
         known = target.clamp(max=len(weights))
         weight = torch.cat((weights, weights.new_zeros(1)))[known]
@@ -70,7 +68,7 @@ class BalancedLoss(nn.Module):
             grouped = ((target >= len(MAP_CLASSES)) & (target != IGNORE)).any(dim=(1, 2))
             raised = (target == ROAD) & ~grouped[:, None, None]
             weight = torch.where(raised, weight * self.road, weight)
-        cost = F.nll_loss(picked, target, ignore_index=IGNORE, reduction="none")
+        cost = -log_likelihood(log_p, target)
         return {
             "segmentation": (cost * weight).sum() / weight.sum().clamp(min=1.0),
             "overlap": self.overlap * self._miss(log_p.exp(), target),
@@ -95,8 +93,10 @@ class BalancedLoss(nn.Module):
         labelled = torch.bincount(target[single], minlength=classes)
         claimed = (p * single.unsqueeze(1)).sum(dim=(0, 2, 3))
         for group, members in enumerate(GROUPS.values(), start=classes):
-            absent = [c for c in range(classes) if c not in members]
             there = (target == group).unsqueeze(1)
+            if not there.any():
+                continue
+            absent = [c for c in range(classes) if c not in members]
             wrong = (p[:, absent] * there).sum(dim=(0, 2, 3))
             claimed = claimed.index_add(0, torch.tensor(absent, device=p.device), wrong)
         jaccard = (both + 1.0) / (claimed + labelled - both + 1.0)

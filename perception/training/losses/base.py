@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from perception.core.labels import GROUPS, IGNORE
 from perception.models.heads.segmentation import upsample_logits
 
 Terms = dict[str, Tensor]  # name of the term -> scalar; their sum is the loss
@@ -63,3 +64,22 @@ def at_frame_size(logits: Tensor, batch: Batch, fraction: int = 1) -> Tensor:
     """
     stride = batch.class_map.shape[1] // logits.shape[2]
     return upsample_logits(logits.float(), stride // fraction)
+
+
+def log_likelihood(log_p: Tensor, target: Tensor) -> Tensor:
+    """Of what each pixel is labelled with: the log of the summed probability of the classes that its label allows.
+
+    Args:
+        log_p: ``float[N, C, H, W]``, log probability of each class.
+        target: ``int64[N, H, W]`` of classes, groups (from C on) and ignore.
+
+    Returns:
+        ``float[N, H, W]``; 0 where nothing is labelled.
+    """
+    classes = log_p.shape[1]
+    found = log_p.gather(1, target.clamp(max=classes - 1).unsqueeze(1)).squeeze(1)
+    for group, members in enumerate(GROUPS.values(), start=classes):
+        where = target == group
+        if where.any():
+            found = torch.where(where, log_p[:, list(members)].logsumexp(dim=1), found)
+    return found.masked_fill(target == IGNORE, 0.0)

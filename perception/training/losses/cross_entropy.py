@@ -1,11 +1,10 @@
 """Cross entropy where a pixel may be labelled with a group of classes."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perception.core.labels import GROUPS, IGNORE
-from perception.training.losses.base import Batch, Terms, at_frame_size
+from perception.core.labels import IGNORE
+from perception.training.losses.base import Batch, Terms, at_frame_size, log_likelihood
 
 
 class MarginalCrossEntropy(nn.Module):
@@ -30,12 +29,6 @@ class MarginalCrossEntropy(nn.Module):
             One term, ``segmentation``; zero where no pixel is labelled.
         """
         log_p = F.log_softmax(at_frame_size(logits, batch), dim=1)
-        groups = [
-            log_p[:, list(members)].logsumexp(dim=1, keepdim=True) for members in GROUPS.values()
-        ]
         target = batch.class_map.long()
-        total = F.nll_loss(
-            torch.cat((log_p, *groups), dim=1), target, ignore_index=IGNORE, reduction="sum"
-        )
         labelled = (target != IGNORE).sum().clamp(min=1)
-        return {"segmentation": total / labelled}
+        return {"segmentation": -log_likelihood(log_p, target).sum() / labelled}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from perception.core.config import Table, build_config, merge, read_toml
 from perception.core.errors import ConfigError
 from perception.core.geometry import parse_size
-from perception.datasets import DATASETS
+from perception.datasets import open_dataset
 from perception.models.config import GraphConfig
 from perception.training.config import TrainConfig, read_preset
 
@@ -28,7 +28,7 @@ class SplitConfig:
     """One split that every run is scored on, all of its frames.
 
     Attributes:
-        name: in `perception.datasets.DATASETS`.
+        name: of a data set, see `perception.datasets.open_dataset`.
         split: of this set.
     """
 
@@ -43,8 +43,7 @@ class SplitConfig:
     @property
     def stretch(self) -> int:
         """How many neighbouring frames are drawn together, see `perception.datasets.base.Dataset`."""
-        stretch: int = DATASETS[self.name].stretch
-        return stretch
+        return open_dataset(self.name, self.split).stretch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 RESULT_FILE = "result.json"
 COUNTS_FILE = "counts.npz"
-COUNTS_FORM = 2  # since 2 with the matches of boxes; of another form, a run is scored again
+COUNTS_FORM = 3  # 2: with the matches of boxes; 3: with more groups. Of another form, a run is scored again
 DONE_FILE = "done.json"
 
 
@@ -135,7 +135,7 @@ def _run(arm: Arm, seed: int, scoring: ScoringConfig, study_folder: Path) -> Run
     stored = _read_json(result) if (folder / COUNTS_FILE).is_file() else None
     if stored is not None and stored.get("counts_form") != COUNTS_FORM:
         logger.warning(
-            "%s: of an older form, without the matches of boxes; the run is scored again",
+            "%s: of an older form; the run is scored again",
             folder / COUNTS_FILE,
         )
     if stored is None or any(stored.get(key) != value for key, value in scored.items()):

@@ -1,0 +1,156 @@
+"""BDD100K in its own layout: boxes of the 100k pictures, class maps of the 10k ones.
+
+Source: Yu et al., "BDD100K: A diverse driving dataset for heterogeneous multitask learning", CVPR 2020.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.core.errors import InputError
+from perception.core.labels import IGNORE, LIGHTS, MAPPINGS, PLACES, WEATHERS, name_index
+from perception.core.types import UInt8
+from perception.datasets.base import (
+    Dataset,
+    Sample,
+    find_picture,
+    list_stems,
+    read_image,
+    read_label_map,
+    unknown_split,
+)
+from perception.datasets.cityscapes import StreetObject, join_riders, street_boxes
+
+SPLITS = ("train", "val")
+# ids in masks, 0 to 18, -> labelId of Cityscapes and its colour there, RGB, which colour maps have
+CLASSES = (
+    (7, (128, 64, 128)), (8, (244, 35, 232)), (11, (70, 70, 70)), (12, (102, 102, 156)), (13, (190, 153, 153)),
+    (17, (153, 153, 153)), (19, (250, 170, 30)), (20, (220, 220, 0)), (21, (107, 142, 35)), (22, (152, 251, 152)),
+    (23, (70, 130, 180)), (24, (220, 20, 60)), (25, (255, 0, 0)), (26, (0, 0, 142)), (27, (0, 0, 70)),
+    (28, (0, 60, 100)), (31, (0, 80, 100)), (32, (0, 0, 230)), (33, (119, 11, 32)),
+)  # fmt: skip
+# words of the labels -> those of the label space; a word that is not there is unknown
+WORDS = {
+    "weather": (
+        WEATHERS,
+        {"clear": "dry", "partly cloudy": "dry", "overcast": "dry", "rainy": "rain", "foggy": "fog"},
+    ),
+    "timeofday": (LIGHTS, {"daytime": "day", "dawn/dusk": "dusk", "night": "night"}),
+    "scene": (PLACES, {"city street": "town", "residential": "town"}),
+}  # fmt: skip
+LABEL_OF = {"weather": "weather", "timeofday": "light", "scene": "place"}
+
+
+class Bdd100k(Dataset):
+    """BDD100K frames: what is there of ``images/100k`` with boxes, then of ``images/10k`` with class maps.
+
+    Boxes are read from ``labels/det_20/det_SPLIT.json``, or from the older ``labels/100k/SPLIT/STEM.json``; class maps from
+    ``labels/sem_seg/masks`` or from ``labels/sem_seg/colormaps``. Frames with boxes have ``weather``, ``light`` and ``place`` too;
+    "highway" tells no place of the label space, "snowy" no weather.
+
+    Args:
+        root: folder that holds ``images`` and ``labels``.
+        split: ``train`` or ``val``.
+    """
+
+    stretch = 1  # one frame of each drive
+
+    def __init__(self, root: Path, split: str) -> None:
+        if split not in SPLITS:
+            raise unknown_split("bdd100k", split, SPLITS)
+        self._root, self._split = root, split
+        folders = [f"100k/{split}", f"10k/{split}"]
+        there = [f for f in folders if (root / "images" / f).is_dir()]
+        if not there:
+            raise InputError(
+                f"{root / 'images'}: neither {' nor '.join(folders)} there; is the data set complete?"
+            )
+        self._boxes = _read_table(root / "labels" / "det_20" / f"det_{split}.json")
+        names = [f"{f}/{stem}" for f in there for stem in list_stems(root / "images" / f)]
+        super().__init__([name for name in names if self._is_labelled(name)])
+
+    def load(self, name: str) -> Sample:
+        """Read one frame and its boxes or its class map; names are ``100k/SPLIT/STEM`` and ``10k/SPLIT/STEM``."""
+        folder, stem = name.rsplit("/", 1)
+        image = read_image(find_picture(self._root / "images" / folder, stem))
+        if folder.startswith("10k"):
+            return Sample(name, image, self._class_map(stem, image.shape[:2]), None, None)
+        entry = self._boxes.get(stem) or _read_single(self._single(stem))
+        try:
+            objects = [
+                StreetObject(label["category"], tuple(label["box2d"][k] for k in ("x1", "y1", "x2", "y2")))
+                for label in entry["labels"]
+                if label.get("box2d")
+            ]  # fmt: skip
+            attributes = dict(entry.get("attributes") or {})
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{name}: labels cannot be read: {error!r}") from error
+        unjudged = np.zeros(image.shape[:2], np.bool_)
+        boxes, _ = street_boxes(join_riders(objects), unjudged, "bdd100k")
+        return Sample(name, image, None, boxes, None, self._told(attributes))
+
+    def _told(self, attributes: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+        found: dict[str, NDArray[Any]] = {}
+        for attribute, label in LABEL_OF.items():
+            if label in self.further:
+                names, words = WORDS[attribute]
+                word = words.get(attributes.get(attribute, ""), "")
+                found[label] = np.array(name_index(names, word), np.int64)
+        return found
+
+    def _single(self, stem: str) -> Path:
+        return self._root / "labels" / "100k" / self._split / f"{stem}.json"
+
+    def _maps(self, kind: str, stem: str) -> Path:
+        return self._root / "labels" / "sem_seg" / kind / self._split / f"{stem}.png"
+
+    def _is_labelled(self, name: str) -> bool:
+        stem = name.rsplit("/", 1)[1]
+        if name.startswith("10k"):
+            return any(self._maps(kind, stem).is_file() for kind in ("masks", "colormaps"))
+        return stem in self._boxes or self._single(stem).is_file()
+
+    def _class_map(self, stem: str, shape: tuple[int, ...]) -> UInt8:
+        path = self._maps("masks", stem)
+        table = MAPPINGS["bdd100k"].pixel_table()
+        if path.is_file():
+            ids = read_label_map(path, shape)
+            to_class = np.full(256, IGNORE, np.uint8)
+            to_class[: len(CLASSES)] = [table[label_id] for label_id, _ in CLASSES]
+            masked: UInt8 = to_class[ids]
+            return masked
+        path = self._maps("colormaps", stem)
+        colours = read_image(path)[..., ::-1].astype(np.int64) @ (1 << 16, 1 << 8, 1)
+        if colours.shape != shape:
+            raise InputError(f"{path}: expected labels of size {shape}, got {colours.shape}")
+        class_map = np.full(shape, IGNORE, np.uint8)
+        for label_id, (red, green, blue) in CLASSES:
+            class_map[colours == (red << 16 | green << 8 | blue)] = table[label_id]
+        return class_map
+
+
+def _read_table(path: Path) -> dict[str, dict[str, Any]]:
+    """Scalabel's list of frames by the stem of their picture; empty where there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        frames = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            Path(frame["name"]).stem: {**frame, "labels": frame.get("labels") or ()}
+            for frame in frames
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read as Scalabel JSON: {error!r}") from error
+
+
+def _read_single(path: Path) -> dict[str, Any]:
+    """The older form: a file a picture, whose only frame holds the objects."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        return {"attributes": table.get("attributes"), "labels": table["frames"][0]["objects"]}
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise InputError(f"{path}: cannot be read as BDD100K JSON: {error!r}") from error

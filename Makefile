@@ -93,7 +93,7 @@ endef
 
 .venv-np1/.installed: pyproject.toml constraints.txt
 	$(call environment,.venv-np1)
-	$(NP1)/python $(INSTALL) --only-binary numpy,opencv-python -e '.[test]' 'numpy<2' 'opencv-python<4.12'
+	$(NP1)/python $(INSTALL) --only-binary numpy,opencv-python -e '.[test,nuscenes]' 'numpy<2' 'opencv-python<4.12'
 	@touch $@
 
 demo: .venv-demo/.installed ## stream the shipped drive through the shipped model; results in runs/demo
@@ -135,7 +135,7 @@ check-tests: .venv/.installed $(BINDINGS)
 
 # the older NumPy, which other software on a car may still hold; it was released for Python 3.11 and 3.12
 check-numpy1: .venv-np1/.installed
-	$(NP1)/pytest -m "$(MARKERS)" $(CAR_TESTS)
+	$(NP1)/pytest -m "$(MARKERS)" $(CAR_TESTS) tests/datasets
 
 soak: .venv/.installed ## the tests that take minutes: overload, kills, leaks
 	$(DEV)/pytest -m "slow and not gpu$(if $(findstring not gstreamer,$(MARKERS)), and not gstreamer)"

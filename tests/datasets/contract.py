@@ -1,10 +1,24 @@
 """What every data set keeps, as checks: for real sets in `test_contract`, for rendered ones in `test_synthetic`."""
 
+from importlib.util import find_spec
+
 import numpy as np
+import pytest
 
 from perception.core.labels import BOX_CLASSES, GROUPS, IGNORE, MAP_CLASSES
 
 SAMPLES = 6  # of each split, spread over it
+# what of the sets in PERCEPTION_DATA there is; of the others both splits
+PARTS = dict.fromkeys(("bdd100k", "cityscapes", "kitti_tracking", "nuscenes"), ("train",))
+SPLITS = ("train", "val")
+
+
+def data_set(name, *values):
+    """A parameter that is skipped where the packages of the set are missing, as nuScenes' are beside NumPy 2."""
+    there = name != "nuscenes" or find_spec("nuscenes") is not None
+    return pytest.param(
+        name, *values, marks=[] if there else pytest.mark.skip(reason="no nuscenes-devkit")
+    )
 
 
 def check_splits_are_apart(train, val):

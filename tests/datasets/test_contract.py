@@ -3,15 +3,22 @@
 import pytest
 
 from perception.core.camera import Camera
-from perception.core.errors import ConfigError
+from perception.core.errors import ConfigError, InputError
 from perception.core.labels import MAPPINGS
 from perception.datasets import DATASETS, open_dataset
 from perception.datasets.base import DATA_VARIABLE, data_root
-from tests.datasets.contract import check_labels_fit, check_splits_are_apart
+from tests.datasets.contract import (
+    PARTS,
+    SPLITS,
+    check_labels_fit,
+    check_splits_are_apart,
+    data_set,
+)
 
 # the fixed validation of the label space's contract: frames to train on, frames to validate on
 COUNTS = {"camvid": (297, 171), "kitti_object": (62, 15), "kitti_road": (165, 48)}
 REAL = [name for name in DATASETS if name != "synthetic"]  # which is rendered: see `test_synthetic`
+THERE = [data_set(name, split) for name in REAL for split in PARTS.get(name, SPLITS)]
 
 
 def test_every_data_set_has_a_mapping_into_the_label_space():
@@ -29,14 +36,14 @@ def test_an_unknown_data_set_is_refused_with_the_known_ones(tmp_path):
         open_dataset("camvit", "train", tmp_path)
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", [data_set(name) for name in DATASETS])
 def test_an_unknown_split_is_refused_with_the_known_ones(name, tmp_path):
     with pytest.raises(ConfigError, match=r"no split 'holdout'.*'train'"):
         open_dataset(name, "holdout", tmp_path)
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", [name for name in REAL if name not in PARTS])
 def test_training_and_validation_are_apart_and_as_many_as_agreed(name):
     train, val = (open_dataset(name, split) for split in ("train", "val"))
     check_splits_are_apart(train, val)
@@ -72,7 +79,13 @@ def test_every_validation_frame_of_kitti_road_can_be_scored_from_above():
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("split", ["train", "val"])
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", [data_set(name) for name in PARTS])
+def test_a_split_that_is_not_there_is_one_clear_error(name):
+    with pytest.raises(InputError, match="is the data set complete"):
+        open_dataset(name, "val")
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "split"), THERE)
 def test_labels_fit_their_pictures(name, split):
     check_labels_fit(open_dataset(name, split))

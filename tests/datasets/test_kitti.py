@@ -215,3 +215,67 @@ def test_a_calibration_with_words_for_numbers_is_refused(tmp_path):
     path.write_text("P2: one two\n", encoding="utf-8")
     with pytest.raises(InputError, match="P2"):
         road_camera(path, SIZE_WH)
+
+
+@pytest.fixture
+def tracks(tmp_path):
+    """Two frames of a training sequence, the first with a scan, and one of a validation sequence."""
+    folder = tmp_path / "kitti_tracking" / "training"
+    for sequence, frames in (("0001", 2), ("0002", 1)):
+        (folder / "image_02" / sequence).mkdir(parents=True)
+        for index in range(frames):
+            path = folder / "image_02" / sequence / f"{index:06d}.jpg"
+            cv2.imwrite(str(path), np.full((20, 40, 3), 80, np.uint8))
+    (folder / "label_02").mkdir()
+    rows = [f"0 {n - 1} {row}" for n, row in enumerate(OBJECTS.splitlines())]
+    late = "1 7 Person 0 3 -1.65 15.00 1.00 17.00 8.00 1.9 0.5 1.8 4.0 1.3 36.0 -1.5"
+    (folder / "label_02" / "0001.txt").write_text("\n".join([*rows, late]))
+    (folder / "label_02" / "0002.txt").write_text("")
+    # x of the scanner is ahead, y to the left; two of the matrices stand without a colon
+    ahead = "0 -1 0 0 0 0 -1 0 1 0 0 0"
+    calib = f"P2: {' '.join(f'{v:e}' for v in P2.ravel())}\nR_rect 1 0 0 0 1 0 0 0 1\nTr_velo_cam {ahead}\n"
+    (folder / "calib").mkdir()
+    for sequence in ("0001", "0002"):
+        (folder / "calib" / f"{sequence}.txt").write_text(calib)
+    points = np.array([[10, 0, 0, 0.5], [20, 0, 0, 0.5], [-10, 0, 0, 0.5]], np.float32)
+    (folder / "velodyne" / "0001").mkdir(parents=True)
+    points.tofile(folder / "velodyne" / "0001" / "000000.bin")
+    return folder
+
+
+def test_tracks_become_boxes_with_an_identity(tracks):
+    dataset = open_dataset("kitti_tracking", "train", tracks.parents[1])
+    dataset.further = frozenset({"identity"})
+    first, second = dataset
+    assert dataset.names == ("0001/000000", "0001/000001")
+    assert [BOX_CLASSES[i] for i in first.boxes.class_ids] == [
+        "vehicle", "vehicle", "cyclist", "pedestrian"
+    ]  # fmt: skip
+    assert first.further["identity"].tolist() == [9_999, 10_000, 10_001, 10_002]
+    assert first.boxes.unjudged[15:19, :5].all()
+    assert [BOX_CLASSES[i] for i in second.boxes.class_ids] == ["pedestrian"]
+    assert open_dataset("kitti_tracking", "val", tracks.parents[1]).names == ("0002/000000",)
+
+
+def test_a_scan_is_depth_in_the_picture(tracks):
+    dataset = open_dataset("kitti_tracking", "train", tracks.parents[1])
+    dataset.further = frozenset({"lidar_m"})
+    scan = dataset[0].further["lidar_m"]
+    near, far = P2 @ (0, 0, 10, 1), P2 @ (0, 0, 20, 1)
+    expected = {(round(y / z), round(x / z)): m for (x, y, z), m in ((far, 20.0), (near, 10.0))}
+    assert {(r, c): scan[r, c] for r, c in np.argwhere(np.isfinite(scan)).tolist()} == expected
+    assert "lidar_m" not in dataset[1].further
+
+
+@pytest.mark.parametrize("damage", ["scan", "label", "calib"])
+def test_a_damaged_tracking_set_is_one_clear_error(tracks, damage):
+    if damage == "scan":
+        (tracks / "velodyne" / "0001" / "000000.bin").write_bytes(b"12345678")
+    elif damage == "label":
+        (tracks / "label_02" / "0001.txt").write_text("0 1 Car")
+    else:
+        (tracks / "calib" / "0001.txt").write_text("P2: 1 2 3")
+    dataset = open_dataset("kitti_tracking", "train", tracks.parents[1])
+    dataset.further = frozenset({"lidar_m"})
+    with pytest.raises(InputError, match=r"000000.bin: expected|not a KITTI|is the file damaged"):
+        dataset[0]

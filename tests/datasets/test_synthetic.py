@@ -79,7 +79,7 @@ def test_class_map_and_boxes_are_those_of_the_drive(root):
 
 def test_every_class_that_is_rendered_has_a_place_in_the_label_space():
     pixels = MAPPINGS["synthetic"].pixels
-    assert set(pixels) == {int(one) for one in CityId}
+    assert {int(one) for one in CityId} <= set(pixels)
     assert set(pixels.values()) == {*MAP_CLASSES, "ignore"}
     assert set(MAPPINGS["synthetic"].boxes.values()) == set(BOX_CLASSES)
 

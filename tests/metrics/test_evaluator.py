@@ -11,6 +11,7 @@ from perception.core.types import Detections
 from perception.datasets import DATASETS, open_dataset
 from perception.metrics.bootstrap import Resampling
 from perception.metrics.evaluator import Evaluator, GraphResult
+from tests.datasets.contract import PARTS, SPLITS, data_set
 
 NOT_ROAD = map_id("not_road")
 SKY = MAP_CLASSES.index("sky")
@@ -306,12 +307,10 @@ def truth_as_result(labels):
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(
-    "name", [name for name in DATASETS if name != "synthetic"]
-)  # that is rendered
+@pytest.mark.parametrize("name", [data_set(name) for name in DATASETS if name != "synthetic"])
 def test_the_labels_of_real_frames_as_results_score_one(name):
-    dataset = open_dataset(name, "val")
-    samples = [dataset[i] for i in range(0, len(dataset), len(dataset) // 4)]
+    dataset = open_dataset(name, PARTS.get(name, SPLITS)[-1])
+    samples = [dataset[i] for i in range(0, len(dataset), max(1, len(dataset) // 4))]
     got = figures(*((labels, truth_as_result(labels)) for labels in samples))
     assert got["frames"] == len(samples)
     wrong = ("fpr", "fnr", "called_road", "threshold", "frames")

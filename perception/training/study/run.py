@@ -34,7 +34,9 @@ logger = logging.getLogger(__name__)
 
 RESULT_FILE = "result.json"
 COUNTS_FILE = "counts.npz"
-COUNTS_FORM = 3  # 2: with the matches of boxes; 3: with more groups. Of another form, a run is scored again
+COUNTS_FORM = (
+    3  # 2: with the matches of boxes; 3: with more groups. Of another form, a run is scored again
+)
 DONE_FILE = "done.json"
 
 

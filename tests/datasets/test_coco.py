@@ -1,0 +1,117 @@
+"""Data of a user's own: the example of the README, and what can be wrong with it."""
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from perception.core.errors import ConfigError, InputError
+from perception.core.labels import BOX_CLASSES, IGNORE, MAP_CLASSES
+from perception.datasets import open_dataset
+
+README = Path(__file__).parents[2] / "README.md"
+SHAPE = (480, 640)
+
+
+def example(language):
+    """The first block of a language in the README's section on one's own data."""
+    text = README.read_text(encoding="utf-8").split("## Bring your data")[1]
+    return re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)[1]
+
+
+@pytest.fixture
+def own(tmp_path):
+    """The files of the README, and pictures to go with them."""
+    root = tmp_path / "campus"
+    (root / "images").mkdir(parents=True)
+    (root / "maps").mkdir()
+    (root / "data.toml").write_text(example("toml"))
+    (root / "train.json").write_text(example("json"))
+    picture = np.random.default_rng(0).integers(0, 255, (*SHAPE, 3), np.uint8)
+    for name in ("gate_0001", "gate_0002"):
+        cv2.imwrite(str(root / "images" / f"{name}.jpg"), picture)
+    class_map = np.full(SHAPE, 255, np.uint8)
+    class_map[300:] = 1
+    class_map[:100] = 0
+    cv2.imwrite(str(root / "maps" / "gate_0001.png"), class_map)
+    return root
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_the_example_of_the_readme_is_read(own):
+    dataset = open_dataset("campus", "train", own.parent)
+    dataset.further = frozenset({"instances", "instance"})
+    first, second = dataset
+    assert dataset.names == ("gate_0001.jpg", "gate_0002.jpg")
+    assert [BOX_CLASSES[i] for i in first.boxes.class_ids] == ["vehicle", "pedestrian"]
+    assert first.boxes.boxes_xyxy.tolist() == [[100, 200, 180, 260], [400, 210, 420, 270]]
+    assert first.boxes.unjudged[225:240, 505:540].all()  # "cart" is ignored
+    assert [BOX_CLASSES[i] for i in first.boxes.boxed_classes] == ["vehicle", "pedestrian"]
+    assert MAP_CLASSES[first.class_map[400, 10]] == "road"
+    assert MAP_CLASSES[first.class_map[10, 10]] == "sky"
+    assert first.class_map[200, 10] == IGNORE
+    numbers = first.further["instances"]
+    assert first.further["instance"].tolist() == [1, -1]
+    assert numbers[230, 140] == 1
+    assert numbers[201, 101] == 0  # in the box of the car, outside its outline
+    assert (numbers[215:265, 402:418] == -1).all()  # of the person only the box is drawn
+    assert len(second.boxes.boxes_xyxy) == 0
+    assert second.class_map is None
+    assert dataset.stretch == 10
+
+
+def test_crowds_are_not_judged(own):
+    table = json.loads((own / "train.json").read_text())
+    table["annotations"][0]["iscrowd"] = 1
+    (own / "train.json").write_text(json.dumps(table))
+    sample = open_dataset("campus", "train", own.parent)[0]
+    assert [BOX_CLASSES[i] for i in sample.boxes.class_ids] == ["pedestrian"]
+    assert sample.boxes.unjudged[200:260, 100:180].all()
+
+
+def test_class_maps_alone_are_enough(own):
+    change(own / "data.toml", 'annotations = "train.json"\n', "")
+    dataset = open_dataset("campus", "train", own.parent)
+    assert dataset.names == ("gate_0001.jpg", "gate_0002.jpg")
+    assert dataset[0].boxes is None
+    assert dataset[0].class_map is not None
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "error", "message"),
+    [
+        ("data.toml", '"vehicle"', '"tank"', ConfigError, r"boxes.car: unknown class 'tank'; known"),
+        ("data.toml", 'person = "pedestrian"\n', "", ConfigError, r"category 'person' is not mapped; name it in data.toml"),
+        ("data.toml", "[pixels]\n0 ", "[pixels]\nsky ", ConfigError, r"ids from 0 to 255, got 'sky'"),
+        ("data.toml", "pictures", "picture", ConfigError, r"picture"),
+        ("data.toml", "[split.train]", "[split.training]", ConfigError, r"no split 'train'; known: \['training'\]"),
+        ("data.toml", '"images"', '"photos"', InputError, r"photos/gate_0001.jpg: cannot be read"),
+        ("train.json", '"bbox"', '"box"', InputError, r"cannot be read as COCO JSON: KeyError\('bbox'\)"),
+        ("train.json", '"image_id": 1', '"image_id": 9', InputError, r"cannot be read as COCO JSON: KeyError\(9\)"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_in_one_line(own, file, old, new, error, message):
+    change(own / file, old, new)
+    with pytest.raises(error, match=message):
+        list(open_dataset("campus", "train", own.parent))
+
+
+def test_a_class_map_of_another_size_is_refused(own):
+    cv2.imwrite(str(own / "maps" / "gate_0001.png"), np.zeros((4, 4), np.uint8))
+    with pytest.raises(InputError, match=r"expected labels uint8\[480, 640\], got uint8\[4, 4\]"):
+        open_dataset("campus", "train", own.parent)[0]
+
+
+def test_a_split_without_pictures_is_refused(own):
+    change(own / "data.toml", 'annotations = "train.json"\n', "")
+    change(own / "data.toml", '"images"', '"photos"')
+    with pytest.raises(InputError, match="no pictures in"):
+        open_dataset("campus", "train", own.parent)

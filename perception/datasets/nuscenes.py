@@ -111,9 +111,10 @@ class NuScenesFrames(Dataset):
         """Both poses of the vehicle count: the scan is taken some milliseconds before or after the picture."""
         scanner = self._tables.get("sample", record["sample_token"])["data"][LIDAR]
         try:
-            points, depth, _ = self._tables.explorer.map_pointcloud_to_image(
+            points, depth, picture = self._tables.explorer.map_pointcloud_to_image(
                 scanner, record["token"]
             )
+            picture.close()
         except (OSError, ValueError) as error:
             raise InputError(f"{record['filename']}: its scan cannot be read: {error}") from error
         return scan_map(points[:2].T.astype(np.float64), depth.astype(np.float64), size_wh)

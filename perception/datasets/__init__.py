@@ -7,7 +7,7 @@ from pathlib import Path
 
 from perception.core.registry import Registry
 from perception.datasets.base import BoxLabels, Dataset, Sample, data_root
-from perception.datasets.coco import FILE, OwnFrames
+from perception.datasets.coco import OwnFrames
 
 __all__ = ["DATASETS", "BoxLabels", "Dataset", "Sample", "open_dataset"]
 
@@ -43,7 +43,7 @@ def open_dataset(name: str, split: str, root: Path | None = None) -> Dataset:
         InputError: what is on disk is not complete, or damaged.
     """
     folder = (root or data_root()) / name
-    if name not in DATASETS and (folder / FILE).is_file():
+    if name not in DATASETS and folder.is_dir():
         return OwnFrames(folder, split)
     factory = DATASETS[name]
     dataset: Dataset = factory(folder, split)

@@ -89,6 +89,8 @@ class OwnFrames(Dataset):
 
     def __init__(self, root: Path, split: str) -> None:
         origin = str(root / FILE)
+        if not (root / FILE).is_file():
+            raise ConfigError(f"{root}: no {FILE} there; the README shows one: Bring your data")
         config = build_config(OwnData, read_toml(root / FILE), origin)
         if split not in config.split:
             raise unknown_split(root.name, split, tuple(config.split))

@@ -186,3 +186,20 @@ def test_the_doctor_gives_json(perception):
     done = perception("doctor")
     assert done.returncode == ExitCode.DONE
     assert json.loads(done.stdout.splitlines()[-1])
+
+
+def test_data_draws_a_set_of_ones_own_and_tells_an_unknown_one(perception, tmp_path, monkeypatch):
+    monkeypatch.setenv("PERCEPTION_DATA", str(tmp_path))
+    folder = tmp_path / "campus"
+    (folder / "images").mkdir(parents=True)
+    cv2.imwrite(str(folder / "images" / "gate.png"), np.full((40, 60, 3), 90, np.uint8))
+    (folder / "data.toml").write_text('[split.train]\npictures = "images"\n')
+    done = perception("data", "campus:train")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["sets"]["campus:train"]["frames"] == 1
+    assert (tmp_path / "runs" / "data" / "campus-train" / "gate.png.png").is_file()
+    wrong = perception("data", "kampus:train")
+    assert wrong.returncode == ExitCode.USAGE
+    assert wrong.stderr.startswith("error: unknown data set 'kampus'")
+    assert len(wrong.stderr.splitlines()) == 1

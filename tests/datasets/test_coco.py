@@ -68,6 +68,12 @@ def test_the_example_of_the_readme_is_read(own):
     assert dataset.stretch == 10
 
 
+def test_a_folder_without_its_file_is_told(tmp_path):
+    (tmp_path / "campus").mkdir()
+    with pytest.raises(ConfigError, match=r"campus: no data.toml there"):
+        open_dataset("campus", "train", tmp_path)
+
+
 def test_crowds_are_not_judged(own):
     table = json.loads((own / "train.json").read_text())
     table["annotations"][0]["iscrowd"] = 1

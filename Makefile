@@ -24,6 +24,8 @@ INSTALL := -m pip --disable-pip-version-check install $(PIP_FLAGS) -c constraint
 COVERED := perception/core/*,perception/stages/*,perception/runtime/*
 # the tests of what runs in the car: they need no torch
 CAR_TESTS := $(addprefix tests/,core stages sources sinks backends runtime render)
+# the others, a process a core: those above time things and would disturb one another
+OTHER_TESTS := OMP_NUM_THREADS=1 $(DEV)/pytest -n logical --maxprocesses 4 $(addprefix --ignore=,$(CAR_TESTS))
 
 # the labelled data is not part of the project: where it is absent its tests are deselected, and this says so
 MARKERS := not gpu and not slow
@@ -104,7 +106,8 @@ test: .venv/.installed $(BINDINGS) $(DOUBLE) ## install the development environm
 	@echo "$(GCC_NOTE)"
 	@echo "$(GST_NOTE)"
 	@echo "$(BROWSER_NOTE)"
-	$(DEV)/pytest -m "$(MARKERS)"
+	$(DEV)/pytest -m "$(MARKERS)" $(CAR_TESTS)
+	$(OTHER_TESTS) -m "$(MARKERS)"
 
 test-double: .venv/cuda/libcuda.so.1 ## the TensorRT runner and its CUDA bindings, on a driver that needs no GPU
 	LD_LIBRARY_PATH=.venv/cuda $(DEV)/pytest -m "double" tests/backends/device
@@ -131,7 +134,7 @@ check-tests: .venv/.installed $(BINDINGS)
 	@echo "$(BROWSER_NOTE)"
 	$(DEV)/pytest -m "$(MARKERS)" --cov --cov-report= $(CAR_TESTS)
 	$(DEV)/coverage report --include='$(COVERED)' --fail-under=90
-	$(DEV)/pytest -m "$(MARKERS)" $(addprefix --ignore=,$(CAR_TESTS))
+	$(OTHER_TESTS) -m "$(MARKERS)"
 
 # the older NumPy, which other software on a car may still hold; it was released for Python 3.11 and 3.12
 check-numpy1: .venv-np1/.installed

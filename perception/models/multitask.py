@@ -25,11 +25,13 @@ class MultiTaskOutput(NamedTuple):
         detection: maps of the detection head.
         class_logits: ``float[N, C, H/s, W/s]`` for the configured ``map_stride`` s.
         further: task -> its raw output.
+        features: the backbone's maps at strides 8, 16 and 32.
     """
 
     detection: DetectionMaps | None
     class_logits: Tensor | None
     further: dict[str, Tensor]
+    features: Sequence[Tensor]
 
 
 class MultiTaskModel(nn.Module):
@@ -95,13 +97,13 @@ class MultiTaskModel(nn.Module):
         view = Seen(pyramid, fine)
         further = {name: task(view) for name, task in self.tasks.items()}
         if "segmentation" not in self.heads:
-            return MultiTaskOutput(objects, None, further)
+            return MultiTaskOutput(objects, None, further, deeper)
         seen = None  # the cascade: segmentation sees the objects
         if self.config.task == "cascade" and objects is not None:
             as_features = self.config.cascade_input == "features"
             seen = objects.features if as_features else objects.predictions
         class_logits = self.heads["segmentation"](pyramid, seen, fine)
-        return MultiTaskOutput(objects, class_logits, further)
+        return MultiTaskOutput(objects, class_logits, further, deeper)
 
     def _features(self, frame: Tensor, lidar: Tensor | None) -> Sequence[Tensor]:
         if self.fusion is None:

@@ -27,8 +27,9 @@ from perception.training.config import LossConfig, TrainConfig
 from perception.training.extend.absence import AbsenceLoss
 from perception.training.extend.follow import OldOutputs
 from perception.training.inference import TaskScores, run_on_sample
-from perception.training.losses import DETECTION_LOSSES, SEGMENTATION_LOSSES
+from perception.training.losses import DETECTION_LOSSES, SEGMENTATION_LOSSES, features
 from perception.training.losses.base import Batch, Terms
+from perception.training.losses.features import FeatureMatch
 from perception.training.losses.teacher import TeacherLoss
 
 
@@ -54,6 +55,10 @@ class MultiTaskModule(pl.LightningModule):
         if config.model.has_segmentation:
             self.losses["segmentation"] = _segmentation_loss(config.loss)
         self.teacher = TeacherLoss(Path(config.loss.teacher)) if config.loss.teacher else None
+        self.features: FeatureMatch | None = None
+        if config.loss.features:
+            channels = self.model.backbone.out_channels[1:]
+            self.features = FeatureMatch(channels, config.loss.features)
         follows = config.extend.checkpoint and config.extend.weight
         self.old = OldOutputs(config.extend) if follows else None
         self.absence = AbsenceLoss(config.data.sets)
@@ -95,6 +100,10 @@ class MultiTaskModule(pl.LightningModule):
             if self.teacher is not None:
                 terms["segmentation"] |= self.teacher(out.class_logits, batch.frame)
             terms["segmentation"] |= self.absence(out.class_logits, batch)
+        if self.features is not None:
+            some = slice(self.config.loss.feature_frames)
+            apart = self.features([x[some] for x in out.features], batch.frame[some])
+            terms[next(iter(terms))] |= {features.TERM: torch.stack(apart).mean()}
         for name, raw in out.further.items():
             # a task without labels in this batch: a loss of 0
             terms[name] = as_task(self.model.tasks[name]).loss(raw, batch) or {
@@ -123,7 +132,8 @@ class MultiTaskModule(pl.LightningModule):
     def backward(self, loss: Tensor, *_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401 (Lightning's)
         """The gradients of this step, as the balancer joins the tasks' losses; `loss`, their sum, is only shown."""
         del loss
-        params = [param for param in self.model.parameters() if param.requires_grad]
+        learnt = (self.model, self.features) if self.features is not None else (self.model,)
+        params = [p for part in learnt for p in part.parameters() if p.requires_grad]
         self._measure(params)
         self.balancer.backward(self._task_losses, params)
         self._task_losses, self._batch = {}, None
@@ -195,6 +205,7 @@ class MultiTaskModule(pl.LightningModule):
                 groups.append({"params": params, "lr": lr, "weight_decay": decay})
                 rates.append(lr)
         learnt = list(self.balancer.parameters())
+        learnt += [] if self.features is None else list(self.features.parameters())
         if learnt:
             groups.append({"params": learnt, "lr": config.lr, "weight_decay": 0.0})
             rates.append(config.lr)

@@ -97,7 +97,7 @@ def test_distillation_brings_the_student_closer_to_its_teacher(small, monkeypatc
         losses.append(loss.item())
     assert losses[-1] < 0.6 * losses[0]
     names = [name for name, _ in module.named_parameters()]
-    assert all(name.startswith(("student.", "regressors.")) for name in names), (
+    assert all(name.startswith(("student.", "match.regressors.")) for name in names), (
         "the teacher does not learn"
     )
 

@@ -40,6 +40,7 @@ PACKAGES = (
     ("pynvml", "nvidia-ml-py", "only for power and clocks in bench latency: pip install 'perception[power]'"),
     ("uvicorn", "uvicorn", "only for --web: pip install 'perception[web]'"),
     ("yaml", "pyyaml", "only for ROS camera_info files in calibrate convert: pip install 'perception[ros]'"),
+    ("nuscenes", "nuscenes-devkit", "only for the data set nuscenes: pip install 'perception[nuscenes]', beside NumPy 1"),
     ("trackers", "trackers", "only for --tracker: pip install 'perception[track]'"),
 )  # fmt: skip
 

@@ -149,8 +149,9 @@ def read_label_map(
     """
     raw = _decode(path, cv2.IMREAD_UNCHANGED)
     if raw.shape != shape or raw.dtype != dtype:
+        hint = "; ids stand in a grey picture, not in colours or a palette" if raw.ndim == 3 else ""
         raise InputError(
-            f"{path}: expected labels {np.dtype(dtype).name}{[*shape]}, got {raw.dtype.name}{[*raw.shape]}"
+            f"{path}: expected labels {np.dtype(dtype).name}{[*shape]}, got {raw.dtype.name}{[*raw.shape]}{hint}"
         )
     return raw
 

@@ -4,7 +4,9 @@ Source: Yu et al., "BDD100K: A diverse driving dataset for heterogeneous multita
 """
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from perception.core.errors import InputError
 from perception.core.labels import IGNORE, LIGHTS, MAPPINGS, PLACES, WEATHERS, name_index
-from perception.core.types import UInt8
+from perception.core.types import Float32, UInt8
 from perception.datasets.base import (
     Dataset,
     Sample,
@@ -43,6 +45,16 @@ WORDS = {
     "scene": (PLACES, {"city street": "town", "residential": "town"}),
 }  # fmt: skip
 LABEL_OF = {"weather": "weather", "timeofday": "light", "scene": "place"}
+CORNERS = ("x1", "y1", "x2", "y2")
+# what JSON of another form raises
+BROKEN = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Labels:
+    attributes: Mapping[str, str]
+    kinds: tuple[str, ...]
+    boxes_xyxy: Float32
 
 
 class Bdd100k(Dataset):
@@ -69,7 +81,7 @@ class Bdd100k(Dataset):
             raise InputError(
                 f"{root / 'images'}: neither {' nor '.join(folders)} there; is the data set complete?"
             )
-        self._boxes = _read_table(root / "labels" / "det_20" / f"det_{split}.json")
+        self._labels = _read_table(root / "labels" / "det_20" / f"det_{split}.json")
         names = [f"{f}/{stem}" for f in there for stem in list_stems(root / "images" / f)]
         super().__init__([name for name in names if self._is_labelled(name)])
 
@@ -79,19 +91,14 @@ class Bdd100k(Dataset):
         image = read_image(find_picture(self._root / "images" / folder, stem))
         if folder.startswith("10k"):
             return Sample(name, image, self._class_map(stem, image.shape[:2]), None, None)
-        entry = self._boxes.get(stem) or _read_single(self._single(stem))
-        try:
-            objects = [
-                StreetObject(label["category"], tuple(label["box2d"][k] for k in ("x1", "y1", "x2", "y2")))
-                for label in entry["labels"]
-                if label.get("box2d")
-            ]  # fmt: skip
-            attributes = dict(entry.get("attributes") or {})
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{name}: labels cannot be read: {error!r}") from error
+        labels = self._labels.get(stem) or _read_single(self._single(stem))
+        objects = [
+            StreetObject(kind, (x1, y1, x2, y2))
+            for kind, (x1, y1, x2, y2) in zip(labels.kinds, labels.boxes_xyxy.tolist(), strict=True)
+        ]
         unjudged = np.zeros(image.shape[:2], np.bool_)
         boxes, _ = street_boxes(join_riders(objects), unjudged, "bdd100k")
-        return Sample(name, image, None, boxes, None, self._told(attributes))
+        return Sample(name, image, None, boxes, None, self._told(labels.attributes))
 
     def _told(self, attributes: Mapping[str, str]) -> dict[str, NDArray[Any]]:
         found: dict[str, NDArray[Any]] = {}
@@ -112,7 +119,7 @@ class Bdd100k(Dataset):
         stem = name.rsplit("/", 1)[1]
         if name.startswith("10k"):
             return any(self._maps(kind, stem).is_file() for kind in ("masks", "colormaps"))
-        return stem in self._boxes or self._single(stem).is_file()
+        return stem in self._labels or self._single(stem).is_file()
 
     def _class_map(self, stem: str, shape: tuple[int, ...]) -> UInt8:
         path = self._maps("masks", stem)
@@ -133,24 +140,35 @@ class Bdd100k(Dataset):
         return class_map
 
 
-def _read_table(path: Path) -> dict[str, dict[str, Any]]:
+def _read_table(path: Path) -> dict[str, _Labels]:
     """Scalabel's list of frames by the stem of their picture; empty where there is no such file."""
     if not path.is_file():
         return {}
     try:
         frames = json.loads(path.read_text(encoding="utf-8"))
         return {
-            Path(frame["name"]).stem: {**frame, "labels": frame.get("labels") or ()}
+            Path(frame["name"]).stem: _labels(frame.get("attributes"), frame.get("labels"))
             for frame in frames
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except BROKEN as error:
         raise InputError(f"{path}: cannot be read as Scalabel JSON: {error!r}") from error
 
 
-def _read_single(path: Path) -> dict[str, Any]:
+def _read_single(path: Path) -> _Labels:
     """The older form: a file a picture, whose only frame holds the objects."""
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-        return {"attributes": table.get("attributes"), "labels": table["frames"][0]["objects"]}
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        return _labels(table.get("attributes"), table["frames"][0]["objects"])
+    except BROKEN as error:
         raise InputError(f"{path}: cannot be read as BDD100K JSON: {error!r}") from error
+
+
+def _labels(
+    attributes: Mapping[str, str] | None, objects: Sequence[Mapping[str, Any]] | None
+) -> _Labels:
+    """What is kept of a frame: the words of JSON for 70,000 frames would fill more than a gigabyte."""
+    boxed = [item for item in objects or () if item.get("box2d")]
+    corners = [[float(item["box2d"][key]) for key in CORNERS] for item in boxed]
+    told = {sys.intern(key): sys.intern(str((attributes or {}).get(key))) for key in WORDS}
+    kinds = tuple(sys.intern(str(item["category"])) for item in boxed)
+    return _Labels(told, kinds, np.array(corners, np.float32).reshape(-1, 4))

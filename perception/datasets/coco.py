@@ -4,6 +4,7 @@ Source: the data format of Lin et al., "Microsoft COCO: Common objects in contex
 """
 
 import json
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from perception.datasets.base import (
     read_label_map,
     unknown_split,
 )
+
+logger = logging.getLogger(__name__)
 
 FILE = "data.toml"
 PICTURES = {".jpg", ".jpeg", ".png"}
@@ -76,7 +79,7 @@ class _Object:
 class OwnFrames(Dataset):
     """Frames of a folder that holds ``data.toml``. Where objects have outlines, it has ``instances`` and ``instance``.
 
-    Crowds, and categories that are mapped to ``"ignore"``, are not judged.
+    Crowds, and categories that are mapped to ``"ignore"``, are not judged. Boxes without area are left out, with a warning.
 
     Args:
         root: the folder.
@@ -179,6 +182,12 @@ def _read_annotations(path: Path, mapping: LabelMapping) -> dict[str, list[_Obje
             found[pictures[note["image_id"]]].append(item)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read as COCO JSON: {error!r}") from error
+    flat = 0
+    for name, objects in found.items():
+        found[name] = [item for item in objects if _has_area(item)]
+        flat += len(objects) - len(found[name])
+    if flat:
+        logger.warning("%s: %d boxes have no area and are left out", path, flat)
     used = {item.name for objects in found.values() for item in objects}
     unmapped = sorted(used - mapping.boxes.keys())
     if unmapped:
@@ -200,6 +209,11 @@ def _object(name: str, note: Table) -> _Object:
         if len(polygon) >= 2 * MIN_CORNERS
     )
     return _Object(name, (x, y, x + width, y + height), crowd, outlines)
+
+
+def _has_area(item: _Object) -> bool:
+    x1, y1, x2, y2 = item.box_xyxy
+    return x2 > x1 and y2 > y1  # false for NaN too
 
 
 def _instances(objects: list[_Object], shape: tuple[int, ...]) -> dict[str, NDArray[Any]]:

@@ -28,6 +28,7 @@ VERSIONS = {"v1.0-trainval": "", "v1.0-mini": "mini_"}
 LIDAR = "LIDAR_TOP"
 NEAR_M = 0.1  # what is behind this plane is cut off
 HARDLY_SEEN = "1"  # token of the visibility of 0 to 40 %
+BROKEN = (AssertionError, OSError, ValueError, KeyError, TypeError)  # what the devkit may raise
 # of the corners, in the devkit's order: four in front, then four behind
 EDGES = [(i + k, (i + 1) % 4 + k) for k in (0, 4) for i in range(4)] + [(i, i + 4) for i in range(4)]  # fmt: skip
 
@@ -55,7 +56,7 @@ class NuScenesFrames(Dataset):
             )
         try:
             self._tables = NuScenes(there[0], dataroot=str(root), verbose=False)
-        except (AssertionError, OSError, ValueError, KeyError) as error:
+        except BROKEN as error:
             raise InputError(
                 f"{root / there[0]}: the devkit cannot read the tables: {error!r}"
             ) from error
@@ -76,7 +77,12 @@ class NuScenesFrames(Dataset):
 
     def load(self, name: str) -> Sample:
         """Read frame, boxes and calibration of ``scene/microseconds/channel``."""
-        token = self._tokens[name]
+        try:
+            return self._load(name, self._tokens[name])
+        except BROKEN as error:
+            raise InputError(f"{name}: the devkit cannot read it: {error!r}") from error
+
+    def _load(self, name: str, token: str) -> Sample:
         record = self._tables.get("sample_data", token)
         image = read_image(self._root / record["filename"])
         height, width = image.shape[:2]
@@ -110,13 +116,10 @@ class NuScenesFrames(Dataset):
     def _scan(self, record: dict[str, Any], size_wh: tuple[int, int]) -> Float32:
         """Both poses of the vehicle count: the scan is taken some milliseconds before or after the picture."""
         scanner = self._tables.get("sample", record["sample_token"])["data"][LIDAR]
-        try:
-            points, depth, picture = self._tables.explorer.map_pointcloud_to_image(
-                scanner, record["token"]
-            )
-            picture.close()
-        except (OSError, ValueError) as error:
-            raise InputError(f"{record['filename']}: its scan cannot be read: {error}") from error
+        points, depth, picture = self._tables.explorer.map_pointcloud_to_image(
+            scanner, record["token"]
+        )
+        picture.close()
         return scan_map(points[:2].T.astype(np.float64), depth.astype(np.float64), size_wh)
 
 

@@ -83,6 +83,22 @@ def test_crowds_are_not_judged(own):
     assert sample.boxes.unjudged[200:260, 100:180].all()
 
 
+def test_boxes_without_area_are_left_out_and_told_of(own, caplog):
+    table = json.loads((own / "train.json").read_text())
+    table["annotations"][0]["bbox"] = [5, 5, 0, 9]
+    table["annotations"][1]["bbox"] = [5, 5, float("nan"), 9]
+    (own / "train.json").write_text(json.dumps(table))
+    sample = open_dataset("campus", "train", own.parent)[0]
+    assert len(sample.boxes.boxes_xyxy) == 0
+    assert "train.json: 2 boxes have no area and are left out" in caplog.text
+
+
+def test_a_class_map_with_a_palette_is_refused_with_the_reason(own):
+    cv2.imwrite(str(own / "maps" / "gate_0001.png"), np.zeros((*SHAPE, 3), np.uint8))
+    with pytest.raises(InputError, match=r"grey picture, not in colours or a palette"):
+        open_dataset("campus", "train", own.parent)[0]
+
+
 def test_class_maps_alone_are_enough(own):
     change(own / "data.toml", 'annotations = "train.json"\n', "")
     dataset = open_dataset("campus", "train", own.parent)

@@ -267,6 +267,12 @@ def test_a_scan_is_depth_in_the_picture(tracks):
     assert "lidar_m" not in dataset[1].further
 
 
+def test_a_picture_that_is_no_frame_is_told(tracks):
+    (tracks / "image_02" / "0001" / "cover.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"expected SEQUENCE/FRAME in digits, got '0001/cover'"):
+        open_dataset("kitti_tracking", "train", tracks.parents[1])
+
+
 @pytest.mark.parametrize("damage", ["scan", "label", "calib"])
 def test_a_damaged_tracking_set_is_one_clear_error(tracks, damage):
     if damage == "scan":

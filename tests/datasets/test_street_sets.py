@@ -203,11 +203,12 @@ def test_bdd100k_maps_in_colours_and_in_ids_are_read_alike(bdd):
     ("file", "text", "message"),
     [
         ("det_20/det_train.json", "[", r"det_train.json: cannot be read as Scalabel JSON"),
+        ("det_20/det_train.json", '[{"name": "abc.jpg", "labels": ["car"]}]', "AttributeError"),
         ("100k/train/old.json", "{}", r"old.json: cannot be read as BDD100K JSON: KeyError"),
         (
             "det_20/det_train.json",
             '[{"name": "abc.jpg", "labels": [{"category": "car", "box2d": {"x1": 1}}]}]',
-            r"100k/train/abc: labels cannot be read: KeyError",
+            r"det_train.json: cannot be read as Scalabel JSON: KeyError\('y1'\)",
         ),
     ],
 )

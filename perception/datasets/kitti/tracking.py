@@ -50,7 +50,11 @@ class KittiTracking(Dataset):
             raise InputError(
                 f"{images}: no sequence of the split {split!r} there, only {sequences}; is the data set complete?"
             )
-        super().__init__([f"{s}/{stem}" for s in chosen for stem in list_stems(images / s)])
+        names = [f"{s}/{stem}" for s in chosen for stem in list_stems(images / s)]
+        strange = [name for name in names if not name.replace("/", "").isdecimal()]
+        if strange:
+            raise InputError(f"{images}: expected SEQUENCE/FRAME in digits, got {strange[0]!r}")
+        super().__init__(names)
         self._rows: dict[str, dict[int, list[list[str]]]] = {}
 
     def load(self, name: str) -> Sample:

@@ -106,7 +106,7 @@ def data(
     splits: Annotated[
         list[str], typer.Argument(help="SET:SPLIT, as many as you like", metavar="SET:SPLIT...")
     ],
-    frames: Annotated[int, typer.Option(help="of each set, spread evenly over it")] = 6,
+    frames: Annotated[int, typer.Option(min=1, help="of each set, spread evenly over it")] = 6,
     out: Annotated[Path, typer.Option(help="folder for the pictures")] = Path("runs/data"),
 ) -> None:
     """Draw frames of data sets with their labels, as this software reads them, and count what is there."""

@@ -77,7 +77,7 @@ def parse_data(texts: list[str] | None) -> list[tuple[str, str]]:
     pairs = [text.partition(":") for text in texts or VALIDATION]
     for name, _, split in pairs:
         if not name or not split:
-            raise ConfigError(f"--data {name!r}: expected SET:SPLIT, for example camvid:val")
+            raise ConfigError(f"data set {name!r}: expected SET:SPLIT, for example camvid:val")
     return [(name, split) for name, _, split in pairs]
 
 

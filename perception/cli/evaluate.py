@@ -108,8 +108,19 @@ def data(
     ],
     frames: Annotated[int, typer.Option(min=1, help="of each set, spread evenly over it")] = 6,
     out: Annotated[Path, typer.Option(help="folder for the pictures")] = Path("runs/data"),
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="of a training run: what its network says is drawn below, further tasks included"
+        ),
+    ] = None,
 ) -> None:
     """Draw frames of data sets with their labels, as this software reads them, and count what is there."""
     from perception.runtime.evaluation.labels import look
 
-    close(look(parse_data(splits), frames, out))
+    network = None
+    if checkpoint is not None:
+        from perception.training.inference import network_of  # wants torch
+
+        network = network_of(checkpoint)
+    close(look(parse_data(splits), frames, out, network))

@@ -1,6 +1,9 @@
 """Run a graph in torch on whole frames, with results in the pixels of the frame: the counterpart of an engine's run."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +17,9 @@ from perception.metrics.outputs import read_outputs
 from perception.models.fusion import LABEL, density
 from perception.models.graph import InferenceGraph
 from perception.models.tasks.base import Score
+from perception.models.weights import build_network
 from perception.stages.preprocess import fit_image
+from perception.training.checkpoint import read_checkpoint
 
 
 @torch.no_grad()
@@ -35,6 +40,17 @@ def run_on_sample(graph: InferenceGraph, sample: Sample, scale: float = 1.0) -> 
     out = graph(frame, _fit_scan(sample, box, device))
     arrays = {name: tensor.cpu().numpy() for name, tensor in out.items()}
     return replace(read_outputs(arrays, box), further=graph.restore(arrays, box))
+
+
+def network_of(checkpoint: Path) -> Callable[[Sample], GraphResult]:
+    """The network of a training run, which sees frames at the scale that it was validated at.
+
+    Raises:
+        InputError: missing, damaged, or no checkpoint of this project.
+    """
+    config, weights = read_checkpoint(checkpoint)
+    graph = InferenceGraph(build_network(config.model, weights), config.graph).eval()
+    return partial(run_on_sample, graph, scale=config.data.val_scale)
 
 
 def _fit_scan(sample: Sample, box: Letterbox, device: torch.device) -> Tensor | None:

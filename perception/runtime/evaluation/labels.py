@@ -1,9 +1,9 @@
-"""What a data set's labels say, drawn over its frames and counted: whether it is read as it was meant."""
+"""What a data set's labels say, drawn over its frames and counted: whether it is read as it was meant; and what a network says."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -25,16 +25,23 @@ from perception.datasets import BoxLabels, Sample
 from perception.runtime.evaluation.frames import DataSplits, open_datasets, spread
 from perception.sinks.overlay import BACK_BGR, BOXES_BGR, REFERENCE_HEIGHT_PX, TEXT_BGR, draw_label
 
+if TYPE_CHECKING:  # scoring wants pycocotools, which looking does without
+    from perception.metrics.evaluator import GraphResult
+
 Further = Mapping[str, NDArray[Any]]
+Network = Callable[[Sample], "GraphResult"]
 TINT = 0.55  # share of a class's colour in a pixel
 UNLABELLED_BGR = (0, 0, 0)
+SHOWN_SCORE = 0.4
 FAR_M = 60.0  # depth of the last colour
 SPARSE = 0.2  # share of pixels below which points are drawn larger
 DOT: UInt8 = np.ones((3, 3), np.uint8)  # a point of a scan
 HATCH_PX = 8  # distance of the lines over what is not judged
 
 
-def look(datasets: DataSplits, frames: int, folder: Path) -> dict[str, Any]:
+def look(
+    datasets: DataSplits, frames: int, folder: Path, network: Network | None = None
+) -> dict[str, Any]:
     """Draw some frames of each set with all of their labels, and count these.
 
     Args:
@@ -42,6 +49,7 @@ def look(datasets: DataSplits, frames: int, folder: Path) -> dict[str, Any]:
         frames: of each set, spread evenly over it.
         folder: gets a folder for each set, with a PNG for each frame: the labels over the frame, and beside it a panel for each map of
             `FURTHER_LABELS` that the set has.
+        network: what it says of a frame is drawn below.
 
     Returns:
         The closing JSON object: for each ``"SET:SPLIT"`` its number of frames, and of those that were drawn the boxes by class, the
@@ -64,7 +72,12 @@ def look(datasets: DataSplits, frames: int, folder: Path) -> dict[str, Any]:
                 boxes.update(BOX_CLASSES[i] for i in sample.boxes.class_ids)
             pixels.update(_pixel_names(sample))
             further.update(sample.further.keys())
-            _write(folder / key.replace(":", "-"), sample)
+            picture = draw_labels(sample)
+            if network is not None:
+                picture = _stack([picture, draw_result(sample, network(sample))])
+            data = cv2.imencode(".png", picture)[1].tobytes()
+            path = folder / key.replace(":", "-") / f"{safe_name(sample.name)}.png"
+            write_atomically(path, data)
         labelled = sum(pixels.values())
         found[key] = {
             "frames": len(dataset),
@@ -82,11 +95,6 @@ def _pixel_names(sample: Sample) -> dict[str, int]:
     names = {**dict(enumerate((*MAP_CLASSES, *GROUPS))), IGNORE: "ignore"}
     ids, counts = np.unique(sample.class_map, return_counts=True)
     return {names[i]: n for i, n in zip(ids.tolist(), counts.tolist(), strict=True)}
-
-
-def _write(folder: Path, sample: Sample) -> None:
-    data = cv2.imencode(".png", draw_labels(sample))[1].tobytes()
-    write_atomically(folder / f"{safe_name(sample.name)}.png", data)
 
 
 def draw_labels(sample: Sample) -> UInt8:
@@ -109,6 +117,56 @@ def draw_labels(sample: Sample) -> UInt8:
     ]
     draw_label(canvas, "  ".join([sample.name, *words]), (0, 0), BACK_BGR, 0.5 * scale)
     return np.hstack([canvas, *_panels(sample, scale)])
+
+
+def draw_result(sample: Sample, result: "GraphResult") -> UInt8:
+    """The same of what a network says of a frame: boxes of score `SHOWN_SCORE` and more, and a panel for each further output with a place.
+
+    Outputs that are quantities are drawn from their least value, blue, to their largest, red.
+    """
+    further = dict(result.further)
+    kept = np.zeros(0, np.int64)
+    boxes = None
+    if result.detections is not None:
+        kept = np.flatnonzero(result.detections.scores >= SHOWN_SCORE)
+        boxes = BoxLabels(
+            boxes_xyxy=result.detections.boxes_xyxy[kept],
+            class_ids=result.detections.class_ids[kept],
+            boxed_classes=tuple(range(len(BOX_CLASSES))),
+            unjudged=np.zeros(sample.image.shape[:2], np.bool_),
+        )
+    answers = {
+        name: np.array(further[name].argmax(), np.int64)
+        for name in further.keys() & FURTHER_LABELS.keys()
+        if FURTHER_LABELS[name].of == "frame"
+    }
+    if "key_points" in further:
+        points = further["key_points"][kept].copy()
+        points[..., 2] = points[..., 2] >= SHOWN_SCORE
+        if boxes is not None:
+            points[boxes.class_ids == BOX_CLASSES.index("vehicle")] = np.nan  # nobody taught them
+        answers["key_points"] = points
+    said = Sample(sample.name, sample.image, result.class_map, boxes, sample.camera, answers)
+    maps = {n: a for n, a in sorted(further.items()) if a.shape == sample.image.shape[:2]}
+    scale = max(1.0, sample.image.shape[0] / REFERENCE_HEIGHT_PX)
+    panels = []
+    for name, array in maps.items():
+        kind = "lanes" if name == "lane_map" else name
+        if np.issubdtype(array.dtype, np.floating):
+            low, high = float(array.min()), float(array.max())
+            level = (255 * (array - low) / max(high - low, 1e-9)).astype(np.uint8)
+            panel = np.asarray(cv2.applyColorMap(level, cv2.COLORMAP_TURBO), np.uint8)
+        else:
+            panel = _draw_map(kind, array, sample.image)
+        draw_label(panel, name, (0, 0), BACK_BGR, 0.5 * scale)
+        panels.append(panel)
+    return np.hstack([draw_labels(said), *panels])
+
+
+def _stack(rows: Sequence[UInt8]) -> UInt8:
+    """One above the other, black to the right of the shorter ones."""
+    width = max(row.shape[1] for row in rows)
+    return np.vstack([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
 
 
 def _colours() -> UInt8:

@@ -6,6 +6,7 @@ import pytest
 
 from perception.core.errors import ConfigError, OutputError
 from perception.core.labels import (
+    BOX_CLASSES,
     IGNORE,
     KEY_POINTS,
     LIGHTS,
@@ -14,12 +15,15 @@ from perception.core.labels import (
     ROAD,
     map_id,
 )
+from perception.core.types import Detections
 from perception.datasets import BoxLabels, Dataset, Sample
+from perception.metrics.evaluator import GraphResult
 from perception.runtime.evaluation import labels as under_test
 from perception.runtime.evaluation.labels import draw_labels, look
 
 SHAPE = (120, 200)
 GREY = 100
+SKY = MAP_CLASSES.index("sky")
 
 
 def sample(name="a b", **further):
@@ -114,3 +118,34 @@ def test_a_folder_that_cannot_be_made_is_one_line(two, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         look([("two", "train")], 1, tmp_path / "file")
+
+
+def test_what_a_network_says_is_drawn_below(two, tmp_path):
+    class_map = np.full(SHAPE, SKY, np.uint8)
+    found = Detections(
+        np.array([[20, 30, 60, 50], [100, 30, 140, 50]], np.float32),
+        np.array([0.9, 0.1], np.float32),
+        np.full(2, BOX_CLASSES.index("pedestrian")),
+    )
+    ramp = np.repeat(np.linspace(3, 5, SHAPE[1], dtype=np.float32)[None], SHAPE[0], 0)
+    points = np.full((2, len(KEY_POINTS), 3), 80.5, np.float32)
+    points[..., 2] = 0.9
+    points[1] = 150.5, 70.5, 0.9  # of the box that is not shown
+    light = np.eye(len(LIGHTS), dtype=np.float32)[1]
+    said = GraphResult(
+        found, class_map, further={"far": ramp, "light": light, "key_points": points}
+    )
+    look([("two", "train")], 1, tmp_path, lambda _: said)
+    drawn = cv2.imread(str(tmp_path / "two-train" / "first.png"))
+    assert drawn.shape == (2 * SHAPE[0], 2 * SHAPE[1], 3)
+    assert not drawn[: SHAPE[0], SHAPE[1] :].any()  # the labels have one panel less
+    below = drawn[SHAPE[0] :]
+    assert np.abs(below[100, 180] - (0.45 * GREY + 0.55 * PALETTE_BGR[SKY])).max() <= 1
+    edge = below[49:51, 22:58].reshape(-1, 3)
+    assert (edge == under_test.BOXES_BGR[1]).all(axis=1).any()
+    assert not (below[25:55, 95:145] == under_test.BOXES_BGR[1]).all(axis=2).any()
+    assert (below[80, 80] == 255).all()
+    assert not (below[70, 150] == 255).all()
+    near, far = below[60, SHAPE[1] + 2], below[60, -2]
+    assert near[0] > near[2]
+    assert far[2] > far[0]

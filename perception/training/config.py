@@ -108,8 +108,7 @@ class LossConfig:
         segmentation: in `perception.training.losses.SEGMENTATION_LOSSES`.
         options: arguments of the segmentation loss by name, where its defaults are not meant.
         teacher: a checkpoint whose class scores the network follows besides, as the term ``teacher``; empty for none.
-        features: a backbone with pretrained weights, in `perception.models.backbones.BACKBONES`, whose maps the network's own are to tell
-            besides, as the term ``features``; empty for none.
+        features: a backbone with pretrained weights whose maps the network's own are to tell besides, as ``features``; empty for none.
         feature_frames: of each batch that are compared: a pass through that backbone may cost more than one through the network.
         weights: term -> factor; a term that is not named has 1.
     """

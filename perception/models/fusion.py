@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from perception.core.registry import Registry
 from perception.models.layers import conv_block
@@ -22,8 +23,9 @@ FUSIONS = Registry(
 LABEL = "lidar_m"  # in `perception.core.labels.FURTHER_LABELS`
 USUAL = 3.0  # logarithm of 20 px a metre: brings values near 1
 PLANES = 2  # how many px a metre, and whether anything was measured
+STRIDES = (4, 8, 16, 32)  # of the backbone's maps
 EARLY_CHANNELS = 16
-MID_CHANNELS = (16, 32, 48, 64, 64)  # at strides 2, 4, 8, 16, 32
+MID_CHANNELS = (32, 48, 64, 64)  # at `STRIDES`
 
 
 class Fusion(nn.Module, ABC):
@@ -49,7 +51,7 @@ class Fusion(nn.Module, ABC):
 
 
 class EarlyFusion(Fusion):
-    """Two convolutions make three planes that are added to the image, so that every backbone takes them; the last starts at zero."""
+    """Two convolutions in cells of 4 px make three planes that are added to the image, so that every backbone takes them; they start at zero."""
 
     def __init__(self, out_channels: Sequence[int]) -> None:
         super().__init__(out_channels)
@@ -60,35 +62,30 @@ class EarlyFusion(Fusion):
 
     def image(self, planes: Tensor) -> Tensor:
         """Added to the image."""
-        added: Tensor = self.give(self.see(planes))
-        return added
+        added = self.give(self.see(mean_measured(planes, STRIDES[0])))
+        return F.interpolate(added, scale_factor=float(STRIDES[0]), mode="nearest")
 
 
 class MidFusion(Fusion):
-    """A small encoder of its own, whose maps are added to the backbone's through 1x1 convolutions that start at zero."""
+    """Two convolutions at each stride, whose maps are added to the backbone's through 1x1 convolutions that start at zero."""
 
     def __init__(self, out_channels: Sequence[int]) -> None:
         super().__init__(out_channels)
-        before = (PLANES, *MID_CHANNELS)
-        self.stages = nn.ModuleList(
-            conv_block(a, b, stride=2) for a, b in zip(before, MID_CHANNELS, strict=False)
+        self.see = nn.ModuleList(
+            nn.Sequential(conv_block(PLANES, mine), conv_block(mine, mine)) for mine in MID_CHANNELS
         )
         self.give = nn.ModuleList(
             nn.Conv2d(mine, theirs, 1)
-            for mine, theirs in zip(MID_CHANNELS[1:], out_channels, strict=True)
+            for mine, theirs in zip(MID_CHANNELS, out_channels, strict=True)
         )
         for conv in self.give.children():
             nn.init.zeros_(conv.weight)  # type: ignore[arg-type]  # a convolution
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
 
     def maps(self, planes: Tensor, seen: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Map plus map, at strides 4, 8, 16 and 32."""
-        x = self.stages[0](planes)
-        fused = []
-        for i, known in enumerate(seen):
-            x = self.stages[i + 1](x)
-            fused.append(known + self.give[i](x))
-        return fused
+        """Map plus map."""
+        parts = zip(STRIDES, seen, self.see, self.give, strict=True)
+        return [known + give(see(mean_measured(planes, s))) for s, known, see, give in parts]
 
 
 def density(lidar_m: Tensor, focal_px: Tensor) -> Tensor:
@@ -105,3 +102,14 @@ def as_planes(density_map: Tensor) -> Tensor:
     """``float32[N, H, W]``, px a metre -> ``float[N, 2, H, W]``."""
     measured = (density_map > 0).to(density_map.dtype)
     return torch.stack((torch.log1p(density_map) / USUAL, measured), dim=1)
+
+
+def mean_measured(planes: Tensor, stride: int) -> Tensor:
+    """The planes of `as_planes` in cells of `stride` px: the mean of what was measured in a cell, not of its empty pixels, and whether anything was.
+
+    A convolution over single points among zeros would have to learn to divide by how many there are (Uhrig et al., "Sparsity invariant
+    CNNs", 2017, arXiv 1708.06500, section 3, whose first layer this is, without weights).
+    """
+    pooled = F.avg_pool2d(planes, stride)
+    value, share = pooled[:, :1], pooled[:, 1:]
+    return torch.cat((value / share.clamp(min=1e-6), (share > 0).to(value.dtype)), dim=1)

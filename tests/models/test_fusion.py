@@ -11,7 +11,7 @@ from perception.core.errors import ConfigError
 from perception.datasets import Sample
 from perception.datasets.lidar import HIGHEST_DEG, LOWEST_DEG, REACH_M, RINGS, thin_to_lidar
 from perception.models.config import GraphConfig, ModelConfig
-from perception.models.fusion import FUSIONS, density
+from perception.models.fusion import FUSIONS, as_planes, density, mean_measured
 from perception.models.graph import InferenceGraph
 from perception.models.multitask import MultiTaskModel, wanted_labels
 from perception.training.inference import run_on_sample
@@ -56,6 +56,18 @@ def test_density_is_px_a_metre_and_zero_where_nothing_was_measured():
     scan = torch.tensor([[[10.0, torch.nan]], [[10.0, 20.0]]])
     found = density(scan, torch.tensor([400.0, torch.nan]))
     assert found.tolist() == [[[40.0, 0.0]], [[0.0, 0.0]]]
+
+
+def test_empty_pixels_of_a_cell_do_not_dilute_what_was_measured_there():
+    lidar = torch.zeros(1, 8, 8)
+    lidar[0, 0, 1], lidar[0, 3, 3], lidar[0, 5, 6] = 10.0, 30.0, 50.0
+    planes = as_planes(lidar)
+    value, measured = mean_measured(planes, 4)[0]
+    assert measured.tolist() == [[1, 0], [0, 1]]
+    both = planes[0, 0, 0, 1] + planes[0, 0, 3, 3]
+    assert value[0, 0].item() == pytest.approx(both.item() / 2, rel=1e-4)
+    assert value[1, 1].item() == pytest.approx(planes[0, 0, 5, 6].item(), rel=1e-4)
+    assert value[0, 1] == value[1, 0] == 0
 
 
 @pytest.mark.parametrize("name", list(FUSIONS))

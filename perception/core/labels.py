@@ -92,7 +92,7 @@ KITTI_BOXES: Mapping[int | str, str] = {
     "Cyclist": "cyclist",
     **dict.fromkeys(("Misc", "DontCare"), "ignore"),
 }
-# labelIds of Cityscapes; those of neither list, and 255, are ignored
+# labelIds of Cityscapes; those that are not here, 255 for one, are ignored too
 CITYSCAPES_PIXELS: Mapping[int | str, str] = {
     7: "road", 8: "pavement", 11: "building", 12: "building", 13: "fence", 14: "fence", 15: "building", 16: "building",
     17: "pole", 18: "pole", 19: "sign", 20: "sign", 21: "tree", 22: "tree", 23: "sky", 24: "pedestrian", 25: "cyclist",
@@ -123,7 +123,7 @@ MAPPINGS: Mapping[str, LabelMapping] = {
     "cityscapes": LabelMapping(pixels=CITYSCAPES_PIXELS, boxes=STREET_BOXES),
     # Frames with boxes have the det_20 names or the older ones, frames with class maps Cityscapes' classes.
     "bdd100k": LabelMapping(pixels=CITYSCAPES_PIXELS, boxes=STREET_BOXES),
-    # Seven classes, each of several of the full set. Of parking, not of roads alone, is "drivable" too.
+    # Seven classes, each made of several of the full set's; what is drivable includes parking.
     "idd_lite": LabelMapping(
         pixels={
             0: "road", 1: "pavement_or_tree", 2: "pedestrian_or_cyclist", 3: "vehicle_or_cyclist",

@@ -29,7 +29,7 @@ GROUPS: Mapping[str, tuple[int, ...]] = {
             ("pavement", "tree"),
             ("pedestrian", "cyclist"),
             ("vehicle", "cyclist"),
-            ("building", "pole", "sign", "fence"),
+            ("building", "pole", "pavement", "sign", "fence"),
             ("building", "tree"),
         )
     },
@@ -123,11 +123,11 @@ MAPPINGS: Mapping[str, LabelMapping] = {
     "cityscapes": LabelMapping(pixels=CITYSCAPES_PIXELS, boxes=STREET_BOXES),
     # Frames with boxes have the det_20 names or the older ones, frames with class maps Cityscapes' classes.
     "bdd100k": LabelMapping(pixels=CITYSCAPES_PIXELS, boxes=STREET_BOXES),
-    # Seven classes, each made of several of the full set's; what is drivable includes parking.
+    # Seven classes, each made of several of the full set's: what is drivable includes parking, 4 includes kerbs, 6 what is behind all.
     "idd_lite": LabelMapping(
         pixels={
             0: "road", 1: "pavement_or_tree", 2: "pedestrian_or_cyclist", 3: "vehicle_or_cyclist",
-            4: "building_or_pole_or_sign_or_fence", 5: "building_or_tree", 6: "sky", 255: "ignore",
+            4: "building_or_pole_or_pavement_or_sign_or_fence", 5: "building_or_tree", 6: "sky", 255: "ignore",
         },
         boxes={},
     ),

@@ -148,12 +148,30 @@ def read_label_map(
         InputError: it is missing, damaged, of another depth, or not of the frame's size.
     """
     raw = _decode(path, cv2.IMREAD_UNCHANGED)
+    depth = _png_depth(path)
+    if depth < 8:
+        raise InputError(
+            f"{path}: expected 8 bits a pixel, got {depth}, which OpenCV stretches to other ids; save it with 8"
+        )
     if raw.shape != shape or raw.dtype != dtype:
         hint = "; ids stand in a grey picture, not in colours or a palette" if raw.ndim == 3 else ""
         raise InputError(
             f"{path}: expected labels {np.dtype(dtype).name}{[*shape]}, got {raw.dtype.name}{[*raw.shape]}{hint}"
         )
     return raw
+
+
+def _png_depth(path: Path) -> int:
+    """Bits of a sample of a PNG, from its header; 8 for other files."""
+    with path.open("rb") as file:
+        head = file.read(25)
+    return head[24] if head.startswith(b"\x89PNG") and len(head) == 25 else 8
+
+
+def is_box(box_xyxy: Sequence[float]) -> bool:
+    """Whether a labelled box is finite and has an area."""
+    x1, y1, x2, y2 = box_xyxy
+    return bool(np.isfinite(box_xyxy).all()) and x2 > x1 and y2 > y1
 
 
 def _decode(path: Path, flags: int) -> NDArray[Any]:

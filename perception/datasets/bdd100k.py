@@ -4,6 +4,7 @@ Source: Yu et al., "BDD100K: A diverse driving dataset for heterogeneous multita
 """
 
 import json
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +21,15 @@ from perception.datasets.base import (
     Dataset,
     Sample,
     find_picture,
+    is_box,
     list_stems,
     read_image,
     read_label_map,
     unknown_split,
 )
 from perception.datasets.cityscapes import StreetObject, join_riders, street_boxes
+
+logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "val")
 # ids in masks, 0 to 18, -> labelId of Cityscapes and its colour there, RGB, which colour maps have
@@ -47,7 +51,16 @@ WORDS = {
 LABEL_OF = {"weather": "weather", "timeofday": "light", "scene": "place"}
 CORNERS = ("x1", "y1", "x2", "y2")
 # what JSON of another form raises
-BROKEN = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError)
+BROKEN = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +68,7 @@ class _Labels:
     attributes: Mapping[str, str]
     kinds: tuple[str, ...]
     boxes_xyxy: Float32
+    left_out: int  # boxes without area
 
 
 class Bdd100k(Dataset):
@@ -83,7 +97,13 @@ class Bdd100k(Dataset):
             )
         self._labels = _read_table(root / "labels" / "det_20" / f"det_{split}.json")
         names = [f"{f}/{stem}" for f in there for stem in list_stems(root / "images" / f)]
-        super().__init__([name for name in names if self._is_labelled(name)])
+        labelled = [name for name in names if self._is_labelled(name)]
+        if not labelled:
+            raise InputError(
+                f"{root / 'labels'}: no labels of the {len(names)} pictures of split {split!r}: expected det_20/det_{split}.json, "
+                f"100k/{split}/*.json, or {split}/*.png in sem_seg/masks or sem_seg/colormaps"
+            )
+        super().__init__(labelled)
 
     def load(self, name: str) -> Sample:
         """Read one frame and its boxes or its class map; names are ``100k/SPLIT/STEM`` and ``10k/SPLIT/STEM``."""
@@ -146,12 +166,16 @@ def _read_table(path: Path) -> dict[str, _Labels]:
         return {}
     try:
         frames = json.loads(path.read_text(encoding="utf-8"))
-        return {
+        found = {
             Path(frame["name"]).stem: _labels(frame.get("attributes"), frame.get("labels"))
             for frame in frames
         }
     except BROKEN as error:
         raise InputError(f"{path}: cannot be read as Scalabel JSON: {error!r}") from error
+    left_out = sum(labels.left_out for labels in found.values())
+    if left_out:
+        logger.warning("%s: %d boxes have no area and are left out", path, left_out)
+    return found
 
 
 def _read_single(path: Path) -> _Labels:
@@ -167,8 +191,10 @@ def _labels(
     attributes: Mapping[str, str] | None, objects: Sequence[Mapping[str, Any]] | None
 ) -> _Labels:
     """What is kept of a frame: the words of JSON for 70,000 frames would fill more than a gigabyte."""
-    boxed = [item for item in objects or () if item.get("box2d")]
-    corners = [[float(item["box2d"][key]) for key in CORNERS] for item in boxed]
+    with_box = [item for item in objects or () if item.get("box2d")]
+    found = [(item, [float(item["box2d"][key]) for key in CORNERS]) for item in with_box]
+    kept = [(item, corners) for item, corners in found if is_box(corners)]
     told = {sys.intern(key): sys.intern(str((attributes or {}).get(key))) for key in WORDS}
-    kinds = tuple(sys.intern(str(item["category"])) for item in boxed)
-    return _Labels(told, kinds, np.array(corners, np.float32).reshape(-1, 4))
+    kinds = tuple(sys.intern(str(item["category"])) for item, _ in kept)
+    boxes = np.array([corners for _, corners in kept], np.float32).reshape(-1, 4)
+    return _Labels(told, kinds, boxes, left_out=len(found) - len(kept))

@@ -86,7 +86,7 @@ class _SideBySide(Dataset):
 
 
 class IddLite(_SideBySide):
-    """IDD Lite frames: 320x227, squeezed from 16:9. Its seven classes are groups of the label space; only road and sky are single ones.
+    """IDD Lite frames: 320x227, squeezed from 16:9. Its seven classes are groups of the label space but for road and sky.
 
     Args:
         root: folder that holds ``idd20k_lite/{leftImg8bit,gtFine}``.

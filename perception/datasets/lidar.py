@@ -28,11 +28,11 @@ def scan_map(points_px: Float64, depth_m: Float64, size_wh: tuple[int, int]) -> 
     """
     width, height = size_wh
     front = depth_m > 0
-    column, row = np.rint(points_px[front]).astype(np.int64).T
-    depth = depth_m[front]
+    column, row = np.rint(points_px[front]).T
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    cells = row[inside].astype(np.int64), column[inside].astype(np.int64)
     nearest = np.full((height, width), np.inf)
-    np.minimum.at(nearest, (row[inside], column[inside]), depth[inside])
+    np.minimum.at(nearest, cells, depth_m[front][inside])
     return np.where(np.isfinite(nearest), nearest, np.nan).astype(np.float32)
 
 

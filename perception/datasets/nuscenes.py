@@ -27,6 +27,7 @@ SPLITS = ("train", "val")
 VERSIONS = {"v1.0-trainval": "", "v1.0-mini": "mini_"}
 LIDAR = "LIDAR_TOP"
 NEAR_M = 0.1  # what is behind this plane is cut off
+BICYCLE, RIDDEN = "vehicle.bicycle", "cycle.with_rider"  # category, attribute
 HARDLY_SEEN = "1"  # token of the visibility of 0 to 40 %
 BROKEN = (AssertionError, OSError, ValueError, KeyError, TypeError)  # what the devkit may raise
 # of the corners, in the devkit's order: four in front, then four behind
@@ -36,7 +37,7 @@ EDGES = [(i + k, (i + 1) % 4 + k) for k in (0, 4) for i in range(4)] + [(i, i + 
 class NuScenesFrames(Dataset):
     """Keyframes of the six cameras. It has ``lidar_m`` and ``identity``, the same in all frames and cameras of a scene.
 
-    A 2D box is the smallest around what of the projected 3D box lies in the picture: it is looser than one drawn by hand, and goes on
+    Bicycles that nobody rides are not judged; where the tables do not tell, each has a rider. A 2D box is the smallest around what of the projected 3D box lies in the picture: it is looser than one drawn by hand, and goes on
     behind what hides the object. Objects that no ray of laser or radar met, or of which at most 40 % are seen, are not judged.
 
     Args:
@@ -89,8 +90,15 @@ class NuScenesFrames(Dataset):
         # the devkit gives the boxes in the camera's coordinates
         _, found, intrinsic = self._tables.get_sample_data(token, box_vis_level=BoxVisibility.ANY)
         notes = [self._tables.get("sample_annotation", box.token) for box in found]
+        hidden = [self._is_hidden(note) for note in notes]
         outlines = [flat_box(box, np.asarray(intrinsic), (width, height)) for box in found]
-        boxes, kept = _labels(notes, outlines, [box.center[2] for box in found], (height, width))
+        targets = [
+            "ignore"
+            if unseen and _target(note["category_name"])
+            else _target(note["category_name"])
+            for note, unseen in zip(notes, hidden, strict=True)
+        ]
+        boxes, kept = _labels(targets, outlines, [box.center[2] for box in found], (height, width))
         further: dict[str, NDArray[Any]] = {}
         if "identity" in self.further:
             of = [self._tables.getind("instance", notes[i]["instance_token"]) for i in kept]
@@ -99,6 +107,13 @@ class NuScenesFrames(Dataset):
             further["lidar_m"] = self._scan(record, (width, height))
         camera = self._camera(record, np.asarray(intrinsic, np.float64), (width, height))
         return Sample(name, image, None, boxes, camera, further)
+
+    def _is_hidden(self, note: dict[str, Any]) -> bool:
+        """No ray met it, it is hardly seen, or it is a bicycle of which the tables say that nobody rides it."""
+        met = note["num_lidar_pts"] + note["num_radar_pts"] > 0
+        told = [self._tables.get("attribute", token)["name"] for token in note["attribute_tokens"]]
+        left = note["category_name"] == BICYCLE and bool(told) and RIDDEN not in told
+        return not met or left or note["visibility_token"] == HARDLY_SEEN
 
     def _camera(self, record: dict[str, Any], intrinsic: Float64, size_wh: tuple[int, int]) -> Camera:  # fmt: skip
         mounted = self._tables.get("calibrated_sensor", record["calibrated_sensor_token"])
@@ -154,13 +169,8 @@ def _target(category: str) -> str | None:
     return table[max(fitting, key=len)] if fitting else None
 
 
-def _is_hidden(note: dict[str, Any]) -> bool:
-    met = note["num_lidar_pts"] + note["num_radar_pts"] > 0
-    return not met or note["visibility_token"] == HARDLY_SEEN
-
-
 def _labels(
-    notes: list[dict[str, Any]],
+    targets: list[str | None],
     outlines: list[tuple[float, float, float, float] | None],
     depth_m: list[float],
     shape: tuple[int, ...],
@@ -170,11 +180,10 @@ def _labels(
     kept: list[int] = []
     boxes: list[tuple[float, float, float, float]] = []
     ids: list[int] = []
-    for index, (note, outline) in enumerate(zip(notes, outlines, strict=True)):
-        target = _target(note["category_name"])
+    for index, (target, outline) in enumerate(zip(targets, outlines, strict=True)):
         if outline is None or target is None:
             continue
-        if target == "ignore" or _is_hidden(note):
+        if target == "ignore":
             x1, y1, x2, y2 = np.rint(outline).astype(int)
             unjudged[y1:y2, x1:x2] = True
         else:

@@ -130,7 +130,7 @@ def test_idd_lite_says_groups_of_classes(tmp_path):
     assert sample.class_map[0, ::5].tolist() == [
         map_id(name) for name in (
             "road", "pavement_or_tree", "pedestrian_or_cyclist", "vehicle_or_cyclist",
-            "building_or_pole_or_sign_or_fence", "building_or_tree", "sky", "ignore",
+            "building_or_pole_or_pavement_or_sign_or_fence", "building_or_tree", "sky", "ignore",
         )
     ]  # fmt: skip
     assert all(ROAD not in members for members in GROUPS.values())  # so that each decides the road

@@ -3,7 +3,8 @@
 Source: Geiger, Lenz, Urtasun, "Are we ready for autonomous driving?", CVPR 2012.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,10 +66,17 @@ class KittiObject(Dataset):
 
 def read_label_file(path: Path, parse: Callable[[list[list[str]]], T]) -> T:
     """What `parse` makes of the rows of a label file; `InputError` where it cannot be read or `parse` finds a row that is none."""
+    with told_as_label_file(path):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return parse([line.split() for line in lines if line.strip()])
+
+
+@contextmanager
+def told_as_label_file(path: Path) -> Iterator[None]:
+    """What goes wrong with the rows of a label file becomes an `InputError`."""
     try:
-        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-        return parse(rows)
-    except (OSError, ValueError, KeyError, IndexError) as error:
+        yield
+    except (OSError, ValueError, KeyError, IndexError, OverflowError) as error:
         raise InputError(f"{path}: not a KITTI label file: {error!r}") from error
 
 

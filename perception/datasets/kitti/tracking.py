@@ -22,7 +22,7 @@ from perception.datasets.base import (
     unknown_split,
 )
 from perception.datasets.kitti.calib import camera_from_scanner, nominal_camera
-from perception.datasets.kitti.object import parse_objects, read_label_file
+from perception.datasets.kitti.object import parse_objects, read_label_file, told_as_label_file
 from perception.datasets.lidar import scan_map
 
 # Voigtlaender et al., "MOTS: Multi-object tracking and segmentation", CVPR 2019, section 4: no street is in both
@@ -66,7 +66,8 @@ class KittiTracking(Dataset):
         camera = nominal_camera(calib, (width, height)) if calib.is_file() else None
         path = self._folder / "label_02" / f"{sequence}.txt"
         rows = self._read_rows(path).get(int(stem), [])
-        boxes, tracks = read_label_file(path, lambda _: _objects(rows, (height, width)))
+        with told_as_label_file(path):
+            boxes, tracks = _objects(rows, (height, width))
         further: dict[str, NDArray[Any]] = {}
         if "identity" in self.further:
             further["identity"] = tracks + int(sequence) * TRACKS

@@ -57,6 +57,7 @@ class ShownPart(Dataset):
         self._outlines = "boundary" not in names
         # the outlines of classes that are hidden one by one go with them
         self._own_map = not absence
+        self._elsewhere = _only_hidden(names)
         self._absence = absence and not names.issuperset(MAP_CLASSES)
         asked = {label for task in TASKS if task not in names for label in TASKS[task].labels}
         tasks = [task for task in TASKS if task in names]
@@ -89,8 +90,7 @@ class ShownPart(Dataset):
             outlines = shown if self._own_map else whole
             maps["outlines"] = outlines if self._outlines else np.full_like(whole, IGNORE)
         if self._absence:
-            other = (whole < len(MAP_CLASSES)) & (shown == IGNORE)
-            maps["absent"] = np.where(other, 1, IGNORE).astype(np.uint8)
+            maps["absent"] = np.where(self._elsewhere[whole], 1, IGNORE).astype(np.uint8)
         return maps
 
     def _shown_boxes(self, boxes: BoxLabels, kept: Bool) -> BoxLabels | None:
@@ -104,6 +104,16 @@ class ShownPart(Dataset):
             unjudged[rows, max(0, int(x1)) : min(width, int(np.ceil(x2)))] = True
         distances = None if boxes.distances_m is None else boxes.distances_m[kept]
         return BoxLabels(boxes.boxes_xyxy[kept], boxes.class_ids[kept], shown, unjudged, distances)
+
+
+def _only_hidden(hidden: frozenset[str]) -> Bool:
+    """``bool[256]``: ids of the label space that allow hidden classes alone."""
+    ids = {i for i, name in enumerate(MAP_CLASSES) if name in hidden}
+    table = np.zeros(256, np.bool_)
+    table[list(ids)] = True
+    for group, members in enumerate(GROUPS.values(), start=len(MAP_CLASSES)):
+        table[group] = ids.issuperset(members)
+    return table
 
 
 def _pixel_table(hidden: frozenset[str]) -> UInt8:

@@ -75,8 +75,16 @@ def log_likelihood(log_p: Tensor, target: Tensor) -> Tensor:
 
     Returns:
         ``float[N, H, W]``; 0 where nothing is labelled.
+
+    Raises:
+        ValueError: an id of none of these.
     """
     classes = log_p.shape[1]
+    known = classes + len(GROUPS)
+    if ((target >= known) & (target != IGNORE)).any():
+        raise ValueError(
+            f"class map: expected ids below {known} and {IGNORE}, got up to {int(target[target != IGNORE].max())}"
+        )
     found = log_p.gather(1, target.clamp(max=classes - 1).unsqueeze(1)).squeeze(1)
     for group, members in enumerate(GROUPS.values(), start=classes):
         where = target == group

@@ -1,13 +1,13 @@
 """Labelled road data, one file per on-disk layout. To add a set: its file, a line here, its mapping in `core/labels.py`.
 
-A user's own data needs none of these: see `perception.datasets.coco`.
+A user's own data needs none of these: see `perception.datasets.coco.frames`.
 """
 
 from pathlib import Path
 
 from perception.core.registry import Registry
 from perception.datasets.base import BoxLabels, Dataset, Sample, data_root
-from perception.datasets.coco import OwnFrames
+from perception.datasets.coco.frames import OwnFrames
 
 __all__ = ["DATASETS", "BoxLabels", "Dataset", "Sample", "open_dataset"]
 
@@ -34,7 +34,7 @@ def open_dataset(name: str, split: str, root: Path | None = None) -> Dataset:
 
     Args:
         name: in `DATASETS`, also the name of its folder; or the name of a folder that holds ``data.toml``
-            (`perception.datasets.coco`).
+            (`perception.datasets.coco.frames`).
         split: ``"train"``, ``"val"`` or what else the set has.
         root: folder of all sets; by default ``PERCEPTION_DATA``.
 

@@ -110,10 +110,19 @@ def test_class_maps_alone_are_enough(own):
 @pytest.mark.parametrize(
     ("file", "old", "new", "error", "message"),
     [
+        ("data.toml", 'maps = "maps"', 'maps = "mapz"', InputError, r"mapz: no class map of the 2 pictures; expected one named like gate_0001.png"),
+        ("data.toml", "[pixels]", "[picsels]", ConfigError, r"picsels"),
+        ("data.toml", '1 = "road"', "", InputError, r"gate_0001.png: id 1 is not among \[pixels\]"),
+        ("data.toml", "[boxes]", 'stretch = 0\n[boxes]', ConfigError, r"stretch"),
+        ("data.toml", 'cart = "ignore"', 'cart = "ignore"\ncyclst = "cyclist"', ConfigError, r"maps 'cyclst', which is no category there"),
+        ("train.json", '"width": 640, "height": 480},', '"width": 320, "height": 240},', InputError, r"gate_0001.jpg: the annotations are of a picture of \(320, 240\), got \(640, 480\)"),
+        ("train.json", '{"id": 2, "file_name"', '{"id": 1, "file_name"', InputError, r"images: id 1 is there twice"),
+        ("train.json", "gate_0002.jpg", "gate_0001.jpg", InputError, r"images: file_name 'gate_0001.jpg' is there twice"),
+        ("train.json", "[[110, 200, 170, 200, 180, 260, 100, 260]]", "[[110, 200, 170, 200, 180, 260, 100]]", InputError, r"cannot be read as COCO JSON: ValueError.*in \{'id': 1"),
         ("data.toml", '"vehicle"', '"tank"', ConfigError, r"boxes.car: unknown class 'tank'; known"),
         ("data.toml", 'person = "pedestrian"\n', "", ConfigError, r"category 'person' is not mapped; name it in data.toml"),
         ("data.toml", "[pixels]\n0 ", "[pixels]\nsky ", ConfigError, r"ids from 0 to 255, got 'sky'"),
-        ("data.toml", "pictures", "picture", ConfigError, r"picture"),
+        ("data.toml", "pictures", "picture", ConfigError, r"'split.train.pictures' is missing"),
         ("data.toml", "[split.train]", "[split.training]", ConfigError, r"no split 'train'; known: \['training'\]"),
         ("data.toml", '"images"', '"photos"', InputError, r"photos/gate_0001.jpg: cannot be read"),
         ("train.json", '"bbox"', '"box"', InputError, r"cannot be read as COCO JSON: KeyError\('bbox'\)"),
@@ -130,6 +139,34 @@ def test_a_class_map_of_another_size_is_refused(own):
     cv2.imwrite(str(own / "maps" / "gate_0001.png"), np.zeros((4, 4), np.uint8))
     with pytest.raises(InputError, match=r"expected labels uint8\[480, 640\], got uint8\[4, 4\]"):
         open_dataset("campus", "train", own.parent)[0]
+
+
+def test_boxes_end_with_the_frame_and_those_beyond_it_are_none(own):
+    table = json.loads((own / "train.json").read_text())
+    table["annotations"][0]["bbox"] = [-20, 400, 60, 200]
+    table["annotations"][1]["bbox"] = [700, 10, 20, 20]
+    (own / "train.json").write_text(json.dumps(table))
+    sample = open_dataset("campus", "train", own.parent)[0]
+    assert sample.boxes.boxes_xyxy.tolist() == [[0, 400, 40, 480]]
+
+
+def test_outlines_of_one_object_that_overlap_leave_no_hole(own):
+    table = json.loads((own / "train.json").read_text())
+    squares = [[10, 10, 30, 10, 30, 30, 10, 30], [20, 20, 40, 20, 40, 40, 20, 40]]
+    table["annotations"][0] |= {"bbox": [10, 10, 30, 30], "segmentation": squares}
+    (own / "train.json").write_text(json.dumps(table))
+    dataset = open_dataset("campus", "train", own.parent)
+    dataset.further = frozenset({"instances"})
+    numbers = dataset[0].further["instances"]
+    assert numbers[25, 25] == numbers[15, 15] == numbers[35, 35] == 1
+
+
+def test_class_maps_among_the_pictures_are_no_frames(own):
+    change(own / "data.toml", 'annotations = "train.json"\n', "")
+    change(own / "data.toml", 'pictures = "images"', 'pictures = "."')
+    (own / "images" / "gate_0001.jpg").rename(own / "gate_0001.jpg")
+    names = open_dataset("campus", "train", own.parent).names
+    assert names == ("gate_0001.jpg", "images/gate_0002.jpg")
 
 
 def test_a_split_without_pictures_is_refused(own):

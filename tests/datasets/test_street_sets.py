@@ -183,7 +183,6 @@ def test_bdd100k_boxes_and_what_is_told_of_the_frame(bdd):
     old = dataset[1]
     assert old.boxes.class_ids.tolist() == [PEDESTRIAN]
     assert {name: int(value) for name, value in old.further.items()} == dict.fromkeys(told, -1)
-    assert "town" in PLACES
 
 
 def test_bdd100k_maps_in_colours_and_in_ids_are_read_alike(bdd):
@@ -216,6 +215,32 @@ def test_damaged_labels_of_bdd100k_are_one_clear_error(bdd, file, text, message)
     (bdd / "labels" / file).write_text(text)
     with pytest.raises(InputError, match=message):
         list(open_dataset("bdd100k", "train", bdd.parent))
+
+
+def test_a_map_of_fewer_bits_is_refused_because_its_ids_would_be_stretched(city):
+    path = city / "gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png"
+    ids = np.full(SHAPE, 255, np.uint8)
+    cv2.imwrite(str(path), ids, [cv2.IMWRITE_PNG_BILEVEL, 1])
+    with pytest.raises(InputError, match="expected 8 bits a pixel, got 1"):
+        open_dataset("cityscapes", "train", city.parent)[0]
+
+
+def test_bdd100k_without_labels_of_its_pictures_is_told(bdd):
+    (bdd / "labels").rename(bdd / "label")
+    with pytest.raises(InputError, match=r"no labels of the 4 pictures of split 'train'"):
+        open_dataset("bdd100k", "train", bdd.parent)
+
+
+def test_boxes_of_bdd100k_without_area_are_left_out_and_told_of(bdd, caplog):
+    turned = {"category": "car", "box2d": {"x1": 9, "y1": 2, "x2": 1, "y2": 8}}
+    lost = {"category": "car", "box2d": {"x1": float("nan"), "y1": 2, "x2": 1, "y2": 8}}
+    frames = [{"name": "abc.jpg", "labels": [turned, lost], "attributes": {"scene": "residential"}}]
+    (bdd / "labels/det_20/det_train.json").write_text(json.dumps(frames))
+    dataset = open_dataset("bdd100k", "train", bdd.parent)
+    dataset.further = frozenset({"place"})
+    assert "det_train.json: 2 boxes have no area and are left out" in caplog.text
+    assert len(dataset[0].boxes.boxes_xyxy) == 0
+    assert int(dataset[0].further["place"]) == PLACES.index("town")
 
 
 @pytest.mark.parametrize("name", ["cityscapes", "idd_lite", "bdd100k"])

@@ -3,9 +3,7 @@
 Source: the data format of Lin et al., "Microsoft COCO: Common objects in context", ECCV 2014 (cocodataset.org, "Data format").
 """
 
-import json
-import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +14,20 @@ from numpy.typing import NDArray
 from perception.core.config import build_config, read_toml
 from perception.core.errors import ConfigError, InputError
 from perception.core.labels import BOX_CLASSES, GROUPS, MAP_CLASSES, LabelMapping
-from perception.core.types import Int64
+from perception.core.types import UInt8
 from perception.datasets.base import (
     BoxLabels,
     Dataset,
     Sample,
+    is_box,
     read_image,
     read_label_map,
     unknown_split,
 )
-
-logger = logging.getLogger(__name__)
+from perception.datasets.coco.annotations import LabelledObject, ListedPicture, read_annotations
 
 FILE = "data.toml"
 PICTURES = {".jpg", ".jpeg", ".png"}
-MIN_CORNERS = 3
-
-Table = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +38,7 @@ class SplitFiles:
         pictures: folder that the file names of the annotations are relative to.
         annotations: COCO's JSON of object instances; empty where nothing is boxed.
         maps: folder of class maps: 8 bit PNG, an id a pixel, named as their picture; empty where there are none. A frame without
-            one has no class map.
+            one has no class map, one that the annotations list without boxes shows no objects.
     """
 
     pictures: str
@@ -68,14 +63,6 @@ class OwnData:
     stretch: int = 10
 
 
-@dataclass(frozen=True, slots=True)
-class _Object:
-    name: str
-    box_xyxy: tuple[float, float, float, float]
-    crowd: bool
-    outlines: tuple[Int64, ...]  # polygons, px; empty where only a box is drawn
-
-
 class OwnFrames(Dataset):
     """Frames of a folder that holds ``data.toml``. Where objects have outlines, it has ``instances`` and ``instance``.
 
@@ -95,6 +82,8 @@ class OwnFrames(Dataset):
         if not (root / FILE).is_file():
             raise ConfigError(f"{root}: no {FILE} there; the README shows one: Bring your data")
         config = build_config(OwnData, read_toml(root / FILE), origin)
+        if config.stretch < 1:
+            raise ConfigError(f"{origin}: stretch: expected at least 1 frame, got {config.stretch}")
         if split not in config.split:
             raise unknown_split(root.name, split, tuple(config.split))
         files = config.split[split]
@@ -103,15 +92,25 @@ class OwnFrames(Dataset):
         self._table = self._mapping.pixel_table()
         self._pictures = root / files.pictures
         self._maps = root / files.maps if files.maps else None
-        self._objects: dict[str, list[_Object]] | None = None
+        self._listed: dict[str, ListedPicture] | None = None
         if files.annotations:
-            self._objects = _read_annotations(root / files.annotations, self._mapping)
-            names = list(self._objects)
+            self._listed = read_annotations(root / files.annotations, self._mapping)
+            names = list(self._listed)
         else:
             found = (p for p in self._pictures.rglob("*") if p.suffix.lower() in PICTURES)
-            names = sorted(p.relative_to(self._pictures).as_posix() for p in found)
+            kept = (p for p in found if self._maps is None or self._maps not in p.parents)
+            names = sorted(p.relative_to(self._pictures).as_posix() for p in kept)
         if not names:
             raise InputError(f"{origin}: split {split!r}: no pictures in {self._pictures}")
+        if self._maps is not None:
+            if not config.pixels:
+                raise ConfigError(
+                    f"{origin}: maps without [pixels]: nothing says what their ids mean"
+                )
+            if not any(self._map_of(name).is_file() for name in names):
+                raise InputError(
+                    f"{self._maps}: no class map of the {len(names)} pictures; expected one named like {self._map_of(names[0]).name}"
+                )
         super().__init__(names)
 
     def load(self, name: str) -> Sample:
@@ -119,24 +118,41 @@ class OwnFrames(Dataset):
         image = read_image(self._pictures / name)
         shape = image.shape[:2]
         class_map = None
-        path = self._maps / Path(name).with_suffix(".png") if self._maps else None
-        if path is not None and path.is_file():
-            class_map = self._table[read_label_map(path, shape)]
-        if self._objects is None:
+        if self._maps is not None and self._map_of(name).is_file():
+            class_map = self._read_map(self._map_of(name), shape)
+        if self._listed is None:
             return Sample(name, image, class_map, boxes=None, camera=None)
-        boxes, kept = self._boxes(self._objects[name], shape)
+        listed = self._listed[name]
+        if listed.size_wh not in {None, shape[::-1]}:
+            raise InputError(
+                f"{self._pictures / name}: the annotations are of a picture of {listed.size_wh}, got {shape[::-1]}"
+            )
+        boxes, kept = self._boxes(listed.objects, shape)
         further: dict[str, NDArray[Any]] = {}
         if self.further & {"instances", "instance"} and any(item.outlines for item in kept):
             known = _instances(kept, shape)
             further = {key: known[key] for key in self.further & known.keys()}
         return Sample(name, image, class_map, boxes, camera=None, further=further)
 
+    def _map_of(self, name: str) -> Path:
+        return (self._maps or self._pictures) / Path(name).with_suffix(".png")
+
+    def _read_map(self, path: Path, shape: tuple[int, ...]) -> UInt8:
+        ids = read_label_map(path, shape)
+        strange = sorted({*np.unique(ids).tolist()} - self._mapping.pixels.keys())
+        if strange:
+            raise InputError(
+                f"{path}: id {strange[0]} is not among [pixels] of {FILE}; name what it means, or map it to 'ignore'"
+            )
+        class_map: UInt8 = self._table[ids]
+        return class_map
+
     def _boxes(
-        self, objects: list[_Object], shape: tuple[int, ...]
-    ) -> tuple[BoxLabels, list[_Object]]:
+        self, objects: list[LabelledObject], shape: tuple[int, ...]
+    ) -> tuple[BoxLabels, list[LabelledObject]]:
         unjudged = np.zeros(shape, np.bool_)
-        kept: list[_Object] = []
-        for item in objects:
+        kept: list[LabelledObject] = []
+        for item in _clipped(objects, shape):
             if item.crowd or self._mapping.boxes[item.name] == "ignore":
                 x1, y1, x2, y2 = (max(0, round(value)) for value in item.box_xyxy)
                 unjudged[y1:y2, x1:x2] = True
@@ -170,53 +186,19 @@ def _mapping(config: OwnData, origin: str) -> LabelMapping:
     return LabelMapping(pixels=pixels, boxes=boxes)
 
 
-def _read_annotations(path: Path, mapping: LabelMapping) -> dict[str, list[_Object]]:
-    """File name -> objects, in the order of the file's pictures; those that show nothing are there too."""
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        names = {entry["id"]: str(entry["name"]) for entry in table["categories"]}
-        pictures = {entry["id"]: str(entry["file_name"]) for entry in table["images"]}
-        found: dict[str, list[_Object]] = {name: [] for name in pictures.values()}
-        for note in table["annotations"]:
-            item = _object(names[note["category_id"]], note)
-            found[pictures[note["image_id"]]].append(item)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: cannot be read as COCO JSON: {error!r}") from error
-    flat = 0
-    for name, objects in found.items():
-        found[name] = [item for item in objects if _has_area(item)]
-        flat += len(objects) - len(found[name])
-    if flat:
-        logger.warning("%s: %d boxes have no area and are left out", path, flat)
-    used = {item.name for objects in found.values() for item in objects}
-    unmapped = sorted(used - mapping.boxes.keys())
-    if unmapped:
-        raise ConfigError(
-            f"{path}: category {unmapped[0]!r} is not mapped; name it in {FILE} under [boxes] as one of {[*BOX_CLASSES, 'ignore']}"
-        )
+def _clipped(objects: list[LabelledObject], shape: tuple[int, ...]) -> list[LabelledObject]:
+    """What of the objects lies in the frame: nobody can find more."""
+    height, width = shape
+    found = []
+    for item in objects:
+        x1, y1, x2, y2 = item.box_xyxy
+        box = (max(0.0, x1), max(0.0, y1), min(float(width), x2), min(float(height), y2))
+        if is_box(box):
+            found.append(replace(item, box_xyxy=box))
     return found
 
 
-def _object(name: str, note: Table) -> _Object:
-    x, y, width, height = (float(value) for value in note["bbox"])
-    crowd = bool(note.get("iscrowd", 0))
-    drawn = note.get("segmentation")
-    # run-length masks, which crowds have, are not read
-    polygons = drawn if isinstance(drawn, list) else []
-    outlines = tuple(
-        np.rint(np.array(polygon, np.float64).reshape(-1, 2)).astype(np.int64)
-        for polygon in polygons
-        if len(polygon) >= 2 * MIN_CORNERS
-    )
-    return _Object(name, (x, y, x + width, y + height), crowd, outlines)
-
-
-def _has_area(item: _Object) -> bool:
-    x1, y1, x2, y2 = item.box_xyxy
-    return x2 > x1 and y2 > y1  # false for NaN too
-
-
-def _instances(objects: list[_Object], shape: tuple[int, ...]) -> dict[str, NDArray[Any]]:
+def _instances(objects: list[LabelledObject], shape: tuple[int, ...]) -> dict[str, NDArray[Any]]:
     """Numbers from 1, in the order of the boxes; inside a box without an outline nobody knows."""
     numbers = np.zeros(shape, np.int32)
     for item in objects:
@@ -225,6 +207,7 @@ def _instances(objects: list[_Object], shape: tuple[int, ...]) -> dict[str, NDAr
             numbers[y1:y2, x1:x2] = -1
     for number, item in enumerate(objects, start=1):
         if item.outlines:
-            cv2.fillPoly(numbers, [line.astype(np.int32) for line in item.outlines], number)
+            for line in item.outlines:  # one by one: together, what overlaps would be a hole
+                cv2.fillPoly(numbers, [line], number)
     known = [number if item.outlines else -1 for number, item in enumerate(objects, start=1)]
     return {"instances": numbers, "instance": np.array(known, np.int64)}

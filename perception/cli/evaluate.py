@@ -116,11 +116,16 @@ def data(
     ] = None,
 ) -> None:
     """Draw frames of data sets with their labels, as this software reads them, and count what is there."""
+    from perception.core.errors import ConfigError
     from perception.runtime.evaluation.labels import look
 
     network = None
     if checkpoint is not None:
-        from perception.training.inference import network_of  # wants torch
-
+        try:
+            from perception.training.inference import network_of
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"--checkpoint needs the package {error.name!r}, which is not installed; install it with: pip install 'perception[train]'"
+            ) from error
         network = network_of(checkpoint)
     close(look(parse_data(splits), frames, out, network))

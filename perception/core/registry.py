@@ -1,11 +1,17 @@
 """Tables of names: ``name -> "module:attribute"``, imported on first use. No decorators, no scanning."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 from perception.core.errors import ConfigError
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """``"did you mean NEAR? "`` for a name that is not known, or nothing."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 class Registry:
@@ -26,9 +32,9 @@ class Registry:
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 (entries are of any type)
         if name not in self._table:
-            near = get_close_matches(name, self._table, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ConfigError(f"unknown {self._kind} {name!r}; {hint}known: {sorted(self._table)}")
+            raise ConfigError(
+                f"unknown {self._kind} {name!r}; {hint(name, self._table)}known: {sorted(self._table)}"
+            )
         module, attribute = self._table[name].split(":")
         try:
             return getattr(import_module(module), attribute)

@@ -5,9 +5,10 @@ A user's own data needs none of these: see `perception.datasets.coco.frames`.
 
 from pathlib import Path
 
-from perception.core.registry import Registry
+from perception.core.errors import ConfigError
+from perception.core.registry import Registry, hint
 from perception.datasets.base import BoxLabels, Dataset, Sample, data_root
-from perception.datasets.coco.frames import OwnFrames
+from perception.datasets.coco.frames import FILE, OwnFrames
 
 __all__ = ["DATASETS", "BoxLabels", "Dataset", "Sample", "open_dataset"]
 
@@ -42,9 +43,15 @@ def open_dataset(name: str, split: str, root: Path | None = None) -> Dataset:
         ConfigError: unknown set or split.
         InputError: what is on disk is not complete, or damaged.
     """
-    folder = (root or data_root()) / name
-    if name not in DATASETS and folder.is_dir():
-        return OwnFrames(folder, split)
+    home = root or data_root()
+    folder = home / name
+    if name not in DATASETS:
+        if folder.is_dir():
+            return OwnFrames(folder, split)
+        own = sorted(path.parent.name for path in home.glob(f"*/{FILE}"))
+        raise ConfigError(
+            f"unknown data set {name!r}; {hint(name, [*DATASETS, *own])}known: {sorted(DATASETS)}, and in {home} of your own: {own}"
+        )
     factory = DATASETS[name]
     dataset: Dataset = factory(folder, split)
     return dataset

@@ -198,8 +198,10 @@ def test_data_draws_a_set_of_ones_own_and_tells_an_unknown_one(perception, tmp_p
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["sets"]["campus:train"]["frames"] == 1
-    assert (tmp_path / "runs" / "data" / "campus-train" / "gate.png.png").is_file()
+    assert (tmp_path / "runs" / "data" / "campus_train" / "000000-gate.png.png").is_file()
     wrong = perception("data", "kampus:train")
     assert wrong.returncode == ExitCode.USAGE
-    assert wrong.stderr.startswith("error: unknown data set 'kampus'")
+    assert wrong.stderr.startswith(
+        "error: unknown data set 'kampus'; did you mean 'campus'? known: "
+    )
     assert len(wrong.stderr.splitlines()) == 1

@@ -76,7 +76,8 @@ def look(
             if network is not None:
                 picture = _stack([picture, draw_result(sample, network(sample))])
             data = cv2.imencode(".png", picture)[1].tobytes()
-            path = folder / key.replace(":", "-") / f"{safe_name(sample.name)}.png"
+            # the place in front: names that differ in what a file's name cannot hold stay apart
+            path = folder / safe_name(key) / f"{index:06d}-{safe_name(sample.name)}.png"
             write_atomically(path, data)
         labelled = sum(pixels.values())
         found[key] = {

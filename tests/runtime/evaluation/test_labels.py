@@ -66,8 +66,11 @@ def test_counts_are_of_what_is_drawn_and_each_frame_has_a_picture(two, tmp_path)
     assert found["boxes"] == {"vehicle": 2}
     assert found["pixel_shares"] == {"road": 0.5, "not_road": 0.25, "ignore": 0.25}
     assert found["further"] == {"light": 2}
-    assert sorted(p.name for p in (tmp_path / "two-train").iterdir()) == ["first.png", "second.png"]
-    assert cv2.imread(str(tmp_path / "two-train" / "first.png")).shape == (*SHAPE, 3)
+    assert sorted(p.name for p in (tmp_path / "two_train").iterdir()) == [
+        "000000-first.png",
+        "000001-second.png",
+    ]
+    assert cv2.imread(str(tmp_path / "two_train" / "000000-first.png")).shape == (*SHAPE, 3)
 
 
 def test_each_kind_of_pixel_has_its_colour():
@@ -136,7 +139,7 @@ def test_what_a_network_says_is_drawn_below(two, tmp_path):
         found, class_map, further={"far": ramp, "light": light, "key_points": points}
     )
     look([("two", "train")], 1, tmp_path, lambda _: said)
-    drawn = cv2.imread(str(tmp_path / "two-train" / "first.png"))
+    drawn = cv2.imread(str(tmp_path / "two_train" / "000000-first.png"))
     assert drawn.shape == (2 * SHAPE[0], 2 * SHAPE[1], 3)
     assert not drawn[: SHAPE[0], SHAPE[1] :].any()  # the labels have one panel less
     below = drawn[SHAPE[0] :]

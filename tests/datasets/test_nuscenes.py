@@ -80,23 +80,47 @@ def test_the_keyframe_has_six_cameras_with_boxes_distances_and_a_scan():
     assert any(a & b for i, a in enumerate(seen) for b in seen[:i])
 
 
-@needs_devkit
-@pytest.mark.data
-def test_objects_that_no_ray_met_are_not_judged(tmp_path):
+def changed_front(tmp_path, change):
+    """The front camera's sample with the rows of the tables as `change(table, rows)` gives them."""
     real = Path(os.environ["PERCEPTION_DATA"]) / "nuscenes"
     root = tmp_path / "nuscenes"
     (root / "v1.0-mini").mkdir(parents=True)
     for name in ("samples", "maps"):
         (root / name).symlink_to(real / name)
     for table in (real / "v1.0-mini").glob("*.json"):
-        rows = json.loads(table.read_text())
-        if table.stem == "sample_annotation":
-            rows = [{**row, "num_lidar_pts": 0, "num_radar_pts": 0} for row in rows]
+        rows = change(table.stem, json.loads(table.read_text()))
         (root / "v1.0-mini" / table.name).write_text(json.dumps(rows))
-    name = next(n for n in open_dataset("nuscenes", "train").names if n.endswith("CAM_FRONT"))
-    sample = open_dataset("nuscenes", "train", tmp_path).load(name)
+    dataset = open_dataset("nuscenes", "train", tmp_path)
+    return dataset.load(next(name for name in dataset.names if name.endswith("CAM_FRONT")))
+
+
+@needs_devkit
+@pytest.mark.data
+def test_objects_that_no_ray_met_are_not_judged(tmp_path):
+    def unmet(table, rows):
+        zero = {"num_lidar_pts": 0, "num_radar_pts": 0}
+        return [{**row, **zero} for row in rows] if table == "sample_annotation" else rows
+
+    sample = changed_front(tmp_path, unmet)
     assert len(sample.boxes.boxes_xyxy) == 0
     assert sample.boxes.unjudged.any()
+
+
+@needs_devkit
+@pytest.mark.data
+@pytest.mark.parametrize(("attribute", "cyclists"), [("with", 1), ("without", 0)])
+def test_a_bicycle_counts_with_who_rides_it(tmp_path, attribute, cyclists):
+    def told(table, rows):
+        if table == "attribute":
+            name = f"cycle.{attribute}_rider"
+            return [*rows, {"token": "told", "name": name, "description": ""}]
+        if table == "sample_annotation":
+            return [{**row, "attribute_tokens": ["told"]} for row in rows]
+        return rows
+
+    ids = changed_front(tmp_path, told).boxes.class_ids.tolist()
+    assert ids.count(BOX_CLASSES.index("cyclist")) == cyclists
+    assert ids.count(BOX_CLASSES.index("vehicle")) > 0
 
 
 @needs_devkit

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from perception.core.config import Table, build_config, merge, parse_assignments, read_toml
 from perception.core.errors import ConfigError
 from perception.core.labels import MAP_CLASSES
+from perception.core.registry import hint
 from perception.models.config import GraphConfig, ModelConfig
 from perception.models.tasks import TASKS
 
@@ -19,9 +19,8 @@ def _check_names(key: str, names: Iterable[str], known: Iterable[str]) -> None:
     known = tuple(known)
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ConfigError(f"{key}: unknown name {name!r}; {hint}known: {sorted(known)}")
+            near = hint(name, known)
+            raise ConfigError(f"{key}: unknown name {name!r}; {near}known: {sorted(known)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

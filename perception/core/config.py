@@ -22,7 +22,7 @@ Table = dict[str, Any]
 def read_toml(path: Path) -> Table:
     """Read a TOML file; raise `ConfigError` where it is missing or not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors mark UTF-8
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

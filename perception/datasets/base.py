@@ -127,8 +127,13 @@ def data_root() -> Path:
 
 
 def read_image(path: Path) -> UInt8:
-    """``uint8[H, W, 3]``, BGR; raise `InputError` where it is missing or damaged."""
-    return np.asarray(_decode(path, cv2.IMREAD_COLOR), np.uint8)
+    """``uint8[H, W, 3]``, BGR, as stored: a camera's note to turn it (EXIF) is left aside, since labels are of the stored pixels.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    return np.asarray(_decode(path, flags), np.uint8)
 
 
 def read_label_map(

@@ -156,12 +156,14 @@ class ExtendConfig:
         classes: of the label space, that are new: where one is labelled, old outputs are not followed.
         weight: of what is followed; 0: nothing is, which is plain fine-tuning.
         temperature: of class scores, see `perception.training.losses.teacher.divergence`.
+        keep_norms: whether batch norms of old parts keep the means and variances of the old data, and use them in training too.
     """
 
     checkpoint: str = ""
     classes: tuple[str, ...] = ()
     weight: float = 1.0
     temperature: float = 2.0
+    keep_norms: bool = True
 
     def __post_init__(self) -> None:
         _check_names("extend.classes", self.classes, MAP_CLASSES)
@@ -291,9 +293,8 @@ def read_stored(table: Table, origin: str) -> TrainConfig:
         ConfigError: not such a configuration.
     """
     pretraining = table.get("pretrain")
-    if (
-        isinstance(pretraining, dict) and "weights" in pretraining
-    ):  # until 2026-11 init was no place for a backbone alone
+    # until 2026-11 init was no place for a backbone alone
+    if isinstance(pretraining, dict) and "weights" in pretraining:
         kept = {key: value for key, value in pretraining.items() if key != "weights"}
         table = {**table, "pretrain": kept, "init": table.get("init") or pretraining["weights"]}
     return build_config(TrainConfig, table, origin)

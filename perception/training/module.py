@@ -26,6 +26,7 @@ from perception.training.balancing.report import keep
 from perception.training.config import LossConfig, TrainConfig
 from perception.training.extend.absence import AbsenceLoss
 from perception.training.extend.follow import OldOutputs
+from perception.training.extend.start import old_norms
 from perception.training.inference import TaskScores, run_on_sample
 from perception.training.losses import DETECTION_LOSSES, SEGMENTATION_LOSSES, features
 from perception.training.losses.base import Batch, Terms
@@ -61,6 +62,10 @@ class MultiTaskModule(pl.LightningModule):
             self.features = FeatureMatch(channels, config.loss.features)
         follows = config.extend.checkpoint and config.extend.weight
         self.old = OldOutputs(config.extend) if follows else None
+        if config.extend.checkpoint and config.extend.keep_norms:
+            path = Path(config.extend.checkpoint)
+            for norm in old_norms(self.model, config.model, path):
+                norm.eval()  # which Lightning leaves as it is
         self.absence = AbsenceLoss(config.data.sets)
         tasks = (*self.losses, *config.model.further)
         self.balancer = build_balancer(config.balance, tasks, config.devices)

@@ -355,7 +355,10 @@ def test_following_the_old_network_keeps_what_plain_fine_tuning_loses(tmp_path):
     frames = replace(whole, class_map=whole.class_map.masked_fill(~vehicle, IGNORE))
     kept = {}
     for weight in (0.0, 1.0):
-        follow = replace(config.extend, checkpoint=str(path), classes=("vehicle",), weight=weight)
+        follow = replace(
+            config.extend, checkpoint=str(path), classes=("vehicle",), weight=weight,
+            keep_norms=weight > 0,
+        )  # fmt: skip
         network = fit(replace(config, extend=follow), frames)
         with torch.no_grad():
             found = network(whole.frame).class_logits.argmax(dim=1)
@@ -366,6 +369,28 @@ def test_following_the_old_network_keeps_what_plain_fine_tuning_loses(tmp_path):
         assert float(right[labels == VEHICLE].float().mean()) > 0.8, "the new class is learnt"
     assert kept[1.0] > 0.85
     assert kept[0.0] < 0.75
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("kept", [True, False])
+def test_norms_of_the_old_parts_keep_the_statistics_of_the_old_data(tmp_path, monkeypatch, kept):
+    monkeypatch.setenv("PERCEPTION_DATA", str(write_kitti_road(tmp_path / "data")))
+    config, old = save(tmp_path / "old.ckpt")
+    extend = replace(config.extend, checkpoint=str(tmp_path / "old.ckpt"), keep_norms=kept)
+    grown = replace(config.model, further=("boundary",))
+    # with a validation after half of the steps: what comes after it keeps them too
+    train(replace(config, model=grown, extend=extend, val_every=2), tmp_path / "run")
+    _, weights = read_checkpoint(tmp_path / "run" / "last.ckpt")
+    before = old.state_dict()
+    means = [name for name in before if name.endswith("running_mean")]
+    same = [torch.equal(before[name], weights[name]) for name in means]
+    assert all(same) if kept else not any(same)
+    fresh = [weights[n] for n in weights.keys() - before.keys() if n.endswith("running_mean")]
+    assert fresh
+    assert all(mean.abs().sum() > 0 for mean in fresh), "a new task finds its own"
+    moved = [n for n in before if n.endswith("weight") and not torch.equal(before[n], weights[n])]
+    assert moved
 
 
 @pytest.mark.timeout(180)

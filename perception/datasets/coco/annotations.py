@@ -67,7 +67,7 @@ def read_annotations(path: Path, mapping: LabelMapping) -> dict[str, ListedPictu
     """
     entry: Any = "the file"
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(path.read_text(encoding="utf-8-sig"))
         _check_unique(path, table)
         names = {entry["id"]: str(entry["name"]) for entry in table["categories"]}
         pictures: dict[Any, ListedPicture] = {}

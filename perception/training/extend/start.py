@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from torch import nn
+
 from perception.core.config import dump_config
 from perception.core.errors import ConfigError, InputError
 from perception.models.config import ModelConfig
@@ -49,10 +51,32 @@ def extend_from(network: MultiTaskModel, config: ModelConfig, path: Path) -> Non
         raise ConfigError(
             f"extend: {path}: its network has the tasks {lost}; name them in model.further, before the new ones"
         )
-    new = tuple(f"tasks.{name}." for name in config.further if name not in found.further)
+    new = _fresh_parts(config, found)
     fresh = {name: t for name, t in network.state_dict().items() if name.startswith(new)}
     try:
         network.load_state_dict({**fresh, **weights})
     except RuntimeError as error:
         first = str(error).splitlines()[0]
         raise ConfigError(f"extend: {path}: its weights do not fit the network: {first}") from error
+
+
+def old_norms(network: MultiTaskModel, config: ModelConfig, path: Path) -> list[nn.Module]:
+    """The batch norms that an extended network has from the old one.
+
+    New data must not move their means and variances: what follows the old outputs, which were made with those, would follow another
+    network's, and frames of the old kind would meet norms of the new.
+
+    Raises:
+        ConfigError: no checkpoint of this project.
+    """
+    new = _fresh_parts(config, read_old(path)[0])
+    return [
+        part
+        for name, part in network.named_modules()
+        if isinstance(part, nn.BatchNorm2d) and not name.startswith(new)
+    ]
+
+
+def _fresh_parts(config: ModelConfig, old: ModelConfig) -> tuple[str, ...]:
+    """How names of weights of tasks begin that the old network lacks."""
+    return tuple(f"tasks.{name}." for name in config.further if name not in old.further)

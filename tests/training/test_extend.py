@@ -327,45 +327,6 @@ def test_the_terms_are_zero_at_the_start_and_new_classes_are_not_followed(tmp_pa
             assert (float(sum(found["detection"].values())) > 1e-3) == elsewhere
 
 
-@pytest.mark.parametrize(
-    ("classes", "labels", "followed"),
-    [
-        pytest.param(("vehicle",), "all but some", False, id="old labels leave something out: a new class may be there"),
-        pytest.param(("vehicle",), "new ones alone", True, id="no old labels: all there is to follow"),
-        pytest.param((), "all but some", True, id="nothing is new: the old network knows what is there"),
-    ],
-)  # fmt: skip
-def test_where_old_labels_leave_something_out_a_new_class_may_be(
-    tmp_path, classes, labels, followed
-):
-    config, network = save(tmp_path / "old.ckpt")
-    follow = replace(config.extend, checkpoint=str(tmp_path / "old.ckpt"), classes=classes)
-    batch = make_batch()
-    hidden = torch.zeros_like(batch.unjudged)
-    hidden[:, :32, :32] = True
-    if labels == "all but some":
-        batch = replace(
-            batch, class_map=batch.class_map.masked_fill(hidden, IGNORE), unjudged=hidden
-        )
-    else:
-        others = batch.class_map != VEHICLE
-        batch = replace(
-            batch, class_map=batch.class_map.masked_fill(others, IGNORE),
-            unjudged=torch.ones_like(hidden), boxed=torch.tensor([[True, False, False]] * 2),
-        )  # fmt: skip
-    old = OldOutputs(follow)
-    with torch.no_grad():
-        out = network(batch.frame)
-        logits = out.class_logits.clone()
-        logits[:, SKY, :4, :4] += 5  # cells of 8 px
-        maps = [m.clone() for m in out.detection.predictions]
-        maps[0][:, :, :4, :4] += 4
-        detection = out.detection._replace(predictions=tuple(maps))
-        terms = old(out._replace(class_logits=logits, detection=detection), batch)
-    assert (float(terms["segmentation"]["old_segmentation"]) > 1e-3) == followed
-    assert (float(sum(terms["detection"].values())) > 1e-3) == followed
-
-
 def fit(config, batch):
     """Train on one batch; gives the network in evaluation mode."""
     torch.manual_seed(1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perception.core.labels import BOX_CLASSES, IGNORE, MAP_CLASSES
+from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.models.heads.detection import decode_cells
 from perception.models.multitask import MultiTaskOutput
 from perception.models.neck import Pyramid
@@ -24,7 +24,7 @@ class OldOutputs(nn.Module):
     Class scores: their divergence at a temperature, cell by cell. Detection: cross entropy of the objectness with the focal factor of
     `perception.training.losses.task_aligned`, and, weighted by the old objectness, the divergence of the classes and the distance of
     the boxes. Further tasks that the old network has: smooth L1 of the raw outputs. Where a new class is labelled, class scores and
-    detections are not followed; nor, in frames with old labels while a class is new, where these leave out: there it may be.
+    detections are not followed.
 
     Source: Li, Hoiem, "Learning without forgetting", 2016, arXiv 1606.09282, section 3; for detection Shmelkov et al., 2017, arXiv
     1708.06977, equations 2 and 3. Differs from them: all cells are followed, not a choice of proposals; the new class has its place in
@@ -61,12 +61,8 @@ class OldOutputs(nn.Module):
         return {task: {n: weight * t for n, t in named.items()} for task, named in terms.items()}
 
     def _classes(self, logits: Tensor, wanted: Tensor, batch: Batch) -> Terms:
-        labels = batch.class_map
-        new = torch.isin(labels, labels.new_tensor(self._map_ids))
-        if self._map_ids:
-            told = (labels != IGNORE) & ~new
-            new |= told.any(dim=2).any(dim=1)[:, None, None] & ~told
-        stride = labels.shape[1] // logits.shape[2]
+        new = torch.isin(batch.class_map, batch.class_map.new_tensor(self._map_ids))
+        stride = batch.class_map.shape[1] // logits.shape[2]
         followed = F.max_pool2d(new.float(), stride) == 0
         apart = divergence(logits, wanted, self._config.temperature)
         return {"old_segmentation": (apart * followed).sum() / followed.sum().clamp(min=1)}
@@ -89,7 +85,7 @@ class OldOutputs(nn.Module):
         }
 
     def _followed(self, centres_xy: Tensor, batch: Batch) -> Tensor:
-        """``bool[N, A]``: cells whose middle lies in no box of a new class, and, where old classes are boxed, in nothing unjudged."""
+        """``bool[N, A]``: cells whose middle lies in no box of a new class."""
         x, y = centres_xy.T
         rows = []
         for boxes, class_ids in zip(batch.boxes_xyxy, batch.class_ids, strict=True):
@@ -97,9 +93,4 @@ class OldOutputs(nn.Module):
             left, top, right, bottom = new.T[..., None]
             inside = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
             rows.append(~inside.any(dim=0))
-        followed = torch.stack(rows)
-        if not self._box_ids:
-            return followed
-        old = [i for i in range(len(BOX_CLASSES)) if i not in self._box_ids]
-        told = batch.boxed[:, old].any(dim=1, keepdim=True)
-        return followed & ~(told & batch.unjudged[:, y.long(), x.long()])
+        return torch.stack(rows)

@@ -16,6 +16,7 @@ from perception.core.labels import FURTHER_LABELS
 from perception.core.types import Bool, Float32, Int64, UInt8
 
 DATA_VARIABLE = "PERCEPTION_DATA"
+PICTURES = (".png", ".jpg")  # of pictures of public sets: originals are PNG, many copies JPEG
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,8 +193,8 @@ def _decode(path: Path, flags: int) -> NDArray[Any]:
 
 
 def find_picture(folder: Path, stem: str) -> Path:
-    """``stem.png`` or ``stem.jpg`` in `folder`: originals are PNG, many copies JPEG."""
-    for suffix in (".png", ".jpg"):
+    """``stem.png`` or ``stem.jpg`` in `folder`."""
+    for suffix in PICTURES:
         if (folder / (stem + suffix)).is_file():
             return folder / (stem + suffix)
     raise InputError(f"{folder / stem}: no .png or .jpg of this name")
@@ -201,7 +202,7 @@ def find_picture(folder: Path, stem: str) -> Path:
 
 def list_stems(folder: Path) -> list[str]:
     """Names without suffix of the pictures in a folder, sorted; raise `InputError` where there is none."""
-    stems = sorted({p.stem for p in folder.glob("*") if p.suffix in {".png", ".jpg"}})
+    stems = sorted({p.stem for p in folder.glob("*") if p.suffix in PICTURES})
     if not stems:
         raise InputError(f"{folder}: no pictures there; is the data set complete?")
     return stems

@@ -17,6 +17,7 @@ from perception.core.errors import InputError
 from perception.core.labels import BOX_CLASSES, MAPPINGS
 from perception.core.types import Bool, Int64, UInt8
 from perception.datasets.base import (
+    PICTURES,
     BoxLabels,
     Dataset,
     Sample,
@@ -69,6 +70,7 @@ class _SideBySide(Dataset):
         found = {
             f"{path.parent.name}/{path.stem.removesuffix(self.PICTURE)}"
             for path in self._pictures.glob(f"*/*{self.PICTURE}.*")
+            if path.suffix in PICTURES
         }
         if not found:
             raise InputError(f"{self._pictures}: no pictures there; is the data set complete?")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 from pathlib import Path
 
 import cv2
@@ -66,6 +67,26 @@ def test_the_example_of_the_readme_is_read(own):
     assert len(second.boxes.boxes_xyxy) == 0
     assert second.class_map is None
     assert dataset.stretch == 10
+
+
+def test_files_marked_as_utf8_are_read(own):
+    for name in ("data.toml", "train.json"):
+        text = (own / name).read_text()
+        (own / name).write_text(text, encoding="utf-8-sig")
+    assert len(open_dataset("campus", "train", own.parent)) == 2
+
+
+def test_pictures_that_a_camera_wants_turned_stay_as_their_labels_have_them(own):
+    path = own / "images" / "gate_0001.jpg"
+    stored, upright = path.read_bytes(), cv2.imread(str(path))
+    # a TIFF header and one entry: orientation (0x112), a short, 6: to be turned by 90 degrees
+    tiff = struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x112, 3, 1, 6, 0, 0)
+    note = b"Exif\0\0" + tiff
+    path.write_bytes(
+        stored[:2] + b"\xff\xe1" + struct.pack(">H", len(note) + 2) + note + stored[2:]
+    )
+    assert cv2.imread(str(path)).shape[:2] == SHAPE[::-1], "OpenCV turns it where it may"
+    assert np.array_equal(open_dataset("campus", "train", own.parent)[0].image, upright)
 
 
 def test_a_folder_without_its_file_is_told(tmp_path):

@@ -76,6 +76,11 @@ def test_cityscapes_classes_boxes_and_instances(city):
     assert numbers[9, 1] == 0
 
 
+def test_what_lies_beside_the_pictures_of_cityscapes_is_no_frame(city):
+    (city / "leftImg8bit/train/aachen/aachen_000002_000019_leftImg8bit.json").write_text("{}")
+    assert len(open_dataset("cityscapes", "train", city.parent)) == 2
+
+
 def test_a_frame_of_cityscapes_without_instances_has_no_boxes(city):
     assert open_dataset("cityscapes", "train", city.parent)[1].boxes is None
 

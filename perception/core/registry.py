@@ -14,6 +14,15 @@ def hint(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}? " if near else ""
 
 
+def check_known(key: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise `ConfigError` at the first of the `names` of setting `key` that is not known."""
+    known = tuple(known)
+    for name in names:
+        if name not in known:
+            near = hint(name, known)
+            raise ConfigError(f"{key}: unknown name {name!r}; {near}known: {sorted(known)}")
+
+
 class Registry:
     """A read-only table of lazily imported attributes.
 

@@ -8,19 +8,11 @@ from typing import Literal
 from perception.core.config import Table, build_config, merge, parse_assignments, read_toml
 from perception.core.errors import ConfigError
 from perception.core.labels import MAP_CLASSES
-from perception.core.registry import hint
+from perception.core.registry import check_known
 from perception.models.config import GraphConfig, ModelConfig
 from perception.models.tasks import TASKS
 
 PRESETS_DIR = Path(__file__).parents[1] / "presets"
-
-
-def _check_names(key: str, names: Iterable[str], known: Iterable[str]) -> None:
-    known = tuple(known)
-    for name in names:
-        if name not in known:
-            near = hint(name, known)
-            raise ConfigError(f"{key}: unknown name {name!r}; {near}known: {sorted(known)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +39,7 @@ class SetConfig:
 
     def __post_init__(self) -> None:
         for key, names in (("hide", self.hide), ("only", self.only)):
-            _check_names(f"data.sets: {self.name}: {key}", names, (*MAP_CLASSES, *TASKS))
+            check_known(f"data.sets: {self.name}: {key}", names, (*MAP_CLASSES, *TASKS))
         if self.hide and self.only:
             raise ConfigError(
                 f"data.sets: {self.name}: expected hide or only, got both; what is not in only is hidden"
@@ -70,8 +62,7 @@ class DataConfig:
         batch_size: frames a step, of each process.
         workers: processes that load; 0 loads in the training process.
         val_sets: names of the sets whose split ``val`` is validated on; empty: the sets of the mixture.
-        val_scale: by which whole frames are made smaller for validation, in (0, 1]: 0.5 where training sees frames of half
-            the size. Results are scaled back and scored in the pixels of the frame on disk.
+        val_scale: by which whole frames are made smaller for validation, in (0, 1]; results are scored in the pixels of the frame on disk.
         lidar_dropout: share of the frames whose scan a network with a second input does not get in training, in [0, 1].
     """
 
@@ -166,7 +157,7 @@ class ExtendConfig:
     keep_norms: bool = True
 
     def __post_init__(self) -> None:
-        _check_names("extend.classes", self.classes, MAP_CLASSES)
+        check_known("extend.classes", self.classes, MAP_CLASSES)
         if self.weight < 0 or self.temperature <= 0:
             raise ConfigError(
                 f"extend: expected weight >= 0 and temperature > 0, got {self.weight} and {self.temperature}"
@@ -202,6 +193,7 @@ class PretrainConfig:
         steps: optimiser steps; 0 for no pretraining.
         method: in `perception.training.pretrain.METHODS`.
         teacher: for ``distill``: a backbone with pretrained weights, in `perception.models.backbones.BACKBONES`.
+        mixed: for ``distill``: share of the steps whose frames are blended two by two, in [0, 1].
         data: frames; their labels are not read.
         optimizer: ``backbone_factor`` and ``ema_decay`` play no part.
     """
@@ -209,12 +201,17 @@ class PretrainConfig:
     steps: int = 0
     method: str = "distill"
     teacher: str = "efficientnet_lite0"
+    mixed: float = 0.0
     data: DataConfig = field(
         default_factory=lambda: DataConfig(
             crop_wh=(320, 224), scale_range=(0.5, 2.0), batch_size=16
         )
     )
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=2e-3))
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mixed <= 1:
+            raise ConfigError(f"pretrain.mixed: expected 0 to 1, got {self.mixed}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

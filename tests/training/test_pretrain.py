@@ -102,6 +102,28 @@ def test_distillation_brings_the_student_closer_to_its_teacher(small, monkeypatc
     )
 
 
+@pytest.mark.parametrize(("mixed", "equal"), [(0.0, True), (1.0, False)])
+def test_teacher_and_student_see_the_same_blend(mixed, equal, small, monkeypatch):
+    module = METHODS["distill"]("lean_resnet", replace(small.pretrain, mixed=mixed))
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)
+    seen = []
+    module.student.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    module.match.register_forward_pre_hook(lambda _, args: seen.append(args[1]))
+    frame = torch.stack([torch.full((64, 64, 3), v, dtype=torch.uint8) for v in (10, 210)])
+    module.compare(frame)
+    of_student, of_teacher = seen
+    assert of_student.dtype == torch.uint8
+    assert of_student.equal(of_teacher)
+    assert of_student.equal(frame) == equal
+    assert of_student.min() >= 10
+    assert of_student.max() <= 210
+
+
+def test_a_share_of_blends_outside_0_to_1_is_refused():
+    with pytest.raises(ConfigError, match=r"pretrain\.mixed: expected 0 to 1, got 1\.5"):
+        load_train_config("road", ["pretrain.mixed=1.5"])
+
+
 @pytest.mark.parametrize(
     ("method", "most"),
     [

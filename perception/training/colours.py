@@ -3,7 +3,6 @@
 from math import log
 from typing import Any
 
-import numpy as np
 import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -48,9 +47,9 @@ class RandomTone(v2.Transform):
         """Look the picture's values up; everything else stays as it is."""
         if not isinstance(inpt, tv_tensors.Image):
             return inpt
-        table = params["table"].numpy()
-        planes = [table[i][plane] for i, plane in enumerate(inpt.numpy())]
-        return tv_tensors.wrap(torch.from_numpy(np.stack(planes)), like=inpt)
+        table = params["table"].to(inpt.device)
+        planes = [row[plane.int()] for row, plane in zip(table, inpt, strict=True)]
+        return tv_tensors.wrap(torch.stack(planes), like=inpt)
 
 
 def jitter() -> list[v2.Transform]:

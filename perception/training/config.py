@@ -7,6 +7,7 @@ from typing import Literal
 
 from perception.core.config import Table, build_config, merge, parse_assignments, read_toml
 from perception.core.errors import ConfigError
+from perception.core.geometry import SIZE_MULTIPLE
 from perception.core.labels import MAP_CLASSES
 from perception.core.registry import check_known
 from perception.models.config import GraphConfig, ModelConfig
@@ -81,6 +82,8 @@ class DataConfig:
     lidar_dropout: float = 0.3
 
     def __post_init__(self) -> None:
+        if any(side < SIZE_MULTIPLE or side % SIZE_MULTIPLE for side in self.crop_wh):
+            raise ConfigError(f"data.crop_wh: expected multiples of 32, got {list(self.crop_wh)}")
         if not 0 < self.val_scale <= 1:
             raise ConfigError(
                 f"data.val_scale: expected more than 0 and at most 1, got {self.val_scale}"

@@ -96,7 +96,8 @@ class MultiTaskModule(pl.LightningModule):
 
     def _terms(self, batch: Batch) -> dict[str, Terms]:
         """The loss terms of every task."""
-        out = self.model(batch.frame, self._scan(batch))
+        scan = self._scan(batch)
+        out = self.model(batch.frame, scan)
         terms: dict[str, Terms] = {}
         if out.detection is not None:
             terms["detection"] = self.losses["detection"](out.detection.predictions, batch)
@@ -114,7 +115,7 @@ class MultiTaskModule(pl.LightningModule):
             terms[name] = as_task(self.model.tasks[name]).loss(raw, batch) or {
                 name: 0.0 * raw.sum()
             }
-        for task, followed in (self.old(out, batch) if self.old is not None else {}).items():
+        for task, followed in (self.old(out, batch, scan) if self.old is not None else {}).items():
             terms[task] = terms[task] | followed
         return terms
 

@@ -170,7 +170,12 @@ def _claim_folder(config: TrainConfig, folder: Path) -> Path | None:
     written, mine = folder / CONFIG_FILE, dump_config(config)
     if written.is_file():
         # through the schema, so that what is new since then has its default
-        stored = json.loads(written.read_text(encoding="utf-8"))
+        try:
+            stored = json.loads(written.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ConfigError(
+                f"{written}: expected the configuration of a run, got no JSON ({error}); delete the folder to begin anew"
+            ) from error
         found = dump_config(read_stored(stored, str(written)))
         if found != mine:
             keys = sorted(k for k in mine if mine[k] != found[k])
@@ -179,7 +184,9 @@ def _claim_folder(config: TrainConfig, folder: Path) -> Path | None:
             )
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        written.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
+        unfinished = written.with_suffix(".part")
+        unfinished.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
+        unfinished.replace(written)
     checkpoint = folder / LAST_FILE
     if checkpoint.is_file():
         logger.info("going on from %s", checkpoint)

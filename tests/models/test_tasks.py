@@ -9,6 +9,7 @@ import torch
 
 from perception.core.errors import ConfigError
 from perception.core.geometry import Letterbox
+from perception.core.labels import IGNORE
 from perception.export.onnx import to_onnx
 from perception.models.config import GraphConfig, ModelConfig
 from perception.models.graph import InferenceGraph
@@ -16,7 +17,7 @@ from perception.models.heads.detection import Boxes
 from perception.models.multitask import MultiTaskModel
 from perception.models.tasks import TASKS
 from perception.models.tasks.base import Found, match_labelled
-from perception.models.tasks.boundary import boundaries
+from perception.models.tasks.boundary import BoundaryScore, boundaries
 from perception.models.tasks.reidentification import hardest_triplets
 from tests.models.scenes import SIZE_WH, make_batch, make_sample
 
@@ -168,3 +169,14 @@ def test_a_found_box_stands_for_the_labelled_one_of_its_class():
     assert match_labelled(found, sample)[0].tolist() == [1, 0]
     swapped = {"boxes_xyxy": boxes, "class_ids": sample.boxes.class_ids}
     assert match_labelled(swapped, sample)[0].tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_boundary_whose_label_is_hidden_is_not_scored(hidden):
+    sample = make_sample(0)
+    if hidden:
+        nothing = np.full_like(sample.class_map, IGNORE)
+        sample = replace(sample, further={**sample.further, "outlines": nothing})
+    score = BoundaryScore()
+    score.update({"boundary": np.ones(sample.class_map.shape, np.float32)}, sample)
+    assert bool(score.compute()) != hidden

@@ -228,6 +228,9 @@ def save(path, **model):
     config = replace(config, model=replace(config.model, **model))
     torch.manual_seed(0)
     network = MultiTaskModel(config.model)
+    if network.fusion is not None:
+        for tensor in network.fusion.parameters():
+            torch.nn.init.normal_(tensor)  # a fresh one gives nothing
     state = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
     torch.save({"hyper_parameters": dump_config(config), "state_dict": state}, path)
     return config, network.eval()
@@ -325,6 +328,18 @@ def test_the_terms_are_zero_at_the_start_and_new_classes_are_not_followed(tmp_pa
                 out._replace(detection=out.detection._replace(predictions=tuple(maps))), batch
             )
             assert (float(sum(found["detection"].values())) > 1e-3) == elsewhere
+
+
+def test_the_old_network_is_given_the_scan_too(tmp_path):
+    config, network = save(tmp_path / "old.ckpt", fusion="mid")
+    follow = replace(config.extend, checkpoint=str(tmp_path / "old.ckpt"))
+    old, batch = OldOutputs(follow), make_batch()
+    scan = torch.rand(batch.frame.shape[:3])
+    with torch.no_grad():
+        terms = old(network(batch.frame, scan), batch, scan)
+        assert all(abs(float(term)) < 1e-4 for named in terms.values() for term in named.values())
+        without = old(network(batch.frame, scan), batch)
+        assert float(without["segmentation"]["old_segmentation"]) > 1e-4, "the scan tells something"
 
 
 def fit(config, batch):

@@ -123,9 +123,20 @@ def test_a_study_that_was_cut_off_goes_on_and_ends_with_a_table(tiny, tmp_path, 
     with np.load(out / "short" / "seed-0" / "counts.npz") as file:
         assert {"kitti_road:val/counts", "kitti_road:val/boxes_scores"} <= set(file.files)
         assert len(file["kitti_road:val/counts"]) == 5
+    scored = study_run.score
     monkeypatch.setattr(study_run, "train", None)
     monkeypatch.setattr(study_run, "score", None)
     assert run_study(tiny(), out) == summary, "all was there"
+    for path in [*out.glob("*/seed-0/result.json"), *out.glob("*/seed-0/phase-*/done.json")]:
+        table = json.loads(path.read_text())
+        for phase in table["phases"]:
+            del phase["data"]["lidar_dropout"]  # as a version wrote it that did not know it
+        path.write_text(json.dumps(table))
+    assert run_study(tiny(), out) == summary, "the same, told by an earlier version"
+    for path in out.glob("*/seed-0/result.json"):
+        path.unlink()  # to be scored again, but not trained
+    monkeypatch.setattr(study_run, "score", scored)
+    assert run_study(tiny(), out) == summary
     with pytest.raises(
         ConfigError, match=r"kitti_road:val has no figure 'ap50'; known: .*road_iou"
     ):

@@ -46,11 +46,23 @@ def test_every_preset_loads(name):
         pytest.param(
             "cascade", ["model.task=both"], "model.task: .*'cascade'.*got 'both'", id="choice"
         ),
+        pytest.param(
+            "cascade",
+            ["data.crop_wh=[500, 352]"],
+            r"data.crop_wh: .* 32, got \[500, 352\]",
+            id="size",
+        ),
     ],
 )
 def test_a_wrong_configuration_is_one_line(preset, changes, message):
     with pytest.raises(ConfigError, match=message):
         load_train_config(preset, changes)
+
+
+def test_a_configuration_that_was_half_written_is_one_line(small, tmp_path):
+    (tmp_path / "config.json").write_text('{"steps": 6')
+    with pytest.raises(ConfigError, match=r"config\.json: .*got no JSON .*delete the folder"):
+        train(small, tmp_path)
 
 
 @pytest.mark.timeout(120)

@@ -119,13 +119,14 @@ class BoundaryScore(Score):
 
     def update(self, outputs: Arrays, frame: LabelledFrame) -> None:
         """One frame; without a class map of single classes it counts for nothing."""
-        if frame.class_map is None or has_groups(frame.class_map):
+        outlines = frame.further.get("outlines", frame.class_map)
+        if outlines is None or has_groups(outlines):
             return
         instances = frame.further.get("instances")
         edge, known = (
             array[0].numpy()
             for array in boundaries(
-                torch.from_numpy(frame.class_map)[None],
+                torch.from_numpy(outlines)[None],
                 None if instances is None else torch.from_numpy(instances)[None],
             )
         )

@@ -44,10 +44,12 @@ class OldOutputs(nn.Module):
         self._map_ids = [i for i, name in enumerate(MAP_CLASSES) if name in config.classes]
         self._box_ids = [i for i, name in enumerate(BOX_CLASSES) if name in config.classes]
 
-    def forward(self, out: MultiTaskOutput, batch: Batch) -> dict[str, Terms]:
-        """The terms of each task that both networks have, 0 where they agree."""
+    def forward(
+        self, out: MultiTaskOutput, batch: Batch, scan: Tensor | None = None
+    ) -> dict[str, Terms]:
+        """The terms of each task that both networks have, 0 where they agree; `scan` is what the new one was given beside the frames."""
         with torch.no_grad():
-            old: MultiTaskOutput = self._network[0].to(batch.frame.device)(batch.frame)
+            old: MultiTaskOutput = self._network[0].to(batch.frame.device)(batch.frame, scan)
         terms: dict[str, Terms] = {}
         if out.detection is not None and old.detection is not None:
             found = self._detection(out.detection.predictions, old.detection.predictions, batch)

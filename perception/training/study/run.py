@@ -24,6 +24,7 @@ from perception.models.graph import InferenceGraph
 from perception.models.multitask import wanted_labels
 from perception.models.weights import build_network
 from perception.training.checkpoint import read_checkpoint
+from perception.training.config import read_stored
 from perception.training.inference import TaskScores, run_on_sample
 from perception.training.study.compare import Run, check_figure, compare_arms
 from perception.training.study.config import Arm, ScoringConfig, Study, phase_config
@@ -140,6 +141,8 @@ def _run(arm: Arm, seed: int, scoring: ScoringConfig, study_folder: Path) -> Run
             "%s: of an older form; the run is scored again",
             folder / COUNTS_FILE,
         )
+    if stored is not None:
+        stored["phases"] = _stored_phases(stored, result)
     if stored is None or any(stored.get(key) != value for key, value in scored.items()):
         name = BEST_FILE if scoring.checkpoint == "best" else LAST_FILE
         trained = arm.checkpoint or (_train(arm, seed, study_folder) / name)
@@ -182,7 +185,7 @@ def _train(arm: Arm, seed: int, study_folder: Path) -> Path:
         done = phase_folder / DONE_FILE
         init = phase_folder / LAST_FILE
         history = [*history, dump_config(config)]
-        if not anew and _read_json(done) == {"phases": history} and init.is_file():
+        if not anew and _stored_phases(_read_json(done), done) == history and init.is_file():
             continue
         if anew and phase_folder.is_dir():
             shutil.rmtree(phase_folder)  # it went on from weights that are no more
@@ -224,6 +227,14 @@ def _read_json(path: Path) -> Table | None:
         return None
     table: Table = json.loads(path.read_text(encoding="utf-8"))
     return table
+
+
+def _stored_phases(table: Table | None, origin: Path) -> list[Table] | None:
+    """The configurations in a file of a run, with the defaults of what is new since then; none where they are of no use any more."""
+    try:
+        return [dump_config(read_stored(phase, str(origin))) for phase in (table or {})["phases"]]
+    except (KeyError, ConfigError):
+        return None
 
 
 def _write_json(path: Path, table: Table) -> None:

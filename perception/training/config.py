@@ -83,7 +83,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if any(side < SIZE_MULTIPLE or side % SIZE_MULTIPLE for side in self.crop_wh):
-            raise ConfigError(f"data.crop_wh: expected multiples of 32, got {list(self.crop_wh)}")
+            expected = f"expected multiples of {SIZE_MULTIPLE}"
+            raise ConfigError(f"data.crop_wh: {expected}, got {list(self.crop_wh)}")
         if not 0 < self.val_scale <= 1:
             raise ConfigError(
                 f"data.val_scale: expected more than 0 and at most 1, got {self.val_scale}"
@@ -194,8 +195,7 @@ class PretrainConfig:
 
     Attributes:
         steps: optimiser steps; 0 for no pretraining.
-        method: in `perception.training.pretrain.METHODS`.
-        teacher: for ``distill``: a backbone with pretrained weights, in `perception.models.backbones.BACKBONES`.
+        method, teacher: in `perception.training.pretrain.METHODS`; for ``distill``, in `perception.models.backbones.BACKBONES`, with weights.
         mixed: for ``distill``: share of the steps whose frames are blended two by two, in [0, 1].
         data: frames; their labels are not read.
         optimizer: ``backbone_factor`` and ``ema_decay`` play no part.

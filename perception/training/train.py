@@ -19,6 +19,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from perception.core.config import dump_config
 from perception.core.errors import ConfigError
+from perception.core.files import write_atomically
 from perception.models.multitask import wanted_labels
 from perception.training.balancing.report import TaskReport
 from perception.training.checkpoint import start_from
@@ -183,10 +184,7 @@ def _claim_folder(config: TrainConfig, folder: Path) -> Path | None:
                 f"{folder}: holds a run of another configuration (differs in {keys}); choose another --out or delete it"
             )
     else:
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = written.with_suffix(".part")
-        unfinished.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
-        unfinished.replace(written)
+        write_atomically(written, (json.dumps(mine, indent=2) + "\n").encode())
     checkpoint = folder / LAST_FILE
     if checkpoint.is_file():
         logger.info("going on from %s", checkpoint)

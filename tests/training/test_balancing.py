@@ -162,7 +162,7 @@ def test_agreement_is_the_cosine_on_shared_parameters_alone():
     ("options", "devices", "told"),
     [
         ({"method": "pcgrab"}, 1, "did you mean 'pcgrad'"),
-        ({"weights": {"depth": 1.0}}, 1, "unknown task 'depth'"),
+        ({"weights": {"depth": 1.0}}, 1, "balance.weights: unknown name 'depth'"),
         ({"weights": {"detection": -1.0}}, 1, "expected 0 or more"),
         ({"method": "upgrad"}, 2, "expected devices = 1, got 2"),
         ({"method": "selected"}, 2, "expected devices = 1, got 2"),

@@ -189,6 +189,10 @@ def test_tone_keeps_order_of_brightness_within_a_channel_and_labels_as_they_are(
     assert not torch.equal(varied["frame"], ramp), "it changes pictures"
     assert torch.equal(varied["maps"], maps)
     assert isinstance(varied["frame"], tv_tensors.Image)
+    elsewhere = tv_tensors.Image(
+        ramp.clone().to("meta")
+    )  # as a GPU, a device whose memory is not the CPU's
+    assert RandomTone()(elsewhere).device == elsewhere.device
 
 
 def labelled(width=64, height=48):

@@ -7,6 +7,7 @@ from torch import Tensor
 from torchjd.scalarization import DWA, UW
 
 from perception.core.errors import ConfigError
+from perception.core.registry import check_known
 from perception.training.balancing.base import LossBalancer
 
 
@@ -26,9 +27,8 @@ class Fixed(LossBalancer):
     def __init__(self, tasks: Sequence[str], weights: Mapping[str, float] | None = None) -> None:
         super().__init__(tasks)
         given = dict(weights or {})
+        check_known("balance.weights", given, tasks)
         for task, weight in given.items():
-            if task not in tasks:
-                raise ConfigError(f"balance.weights: unknown task {task!r}; known: {list(tasks)}")
             if not weight >= 0:
                 raise ConfigError(f"balance.weights.{task}: expected 0 or more, got {weight}")
         factors = torch.tensor([given.get(task, 1.0) for task in tasks])

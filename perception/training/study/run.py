@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from perception.core.config import Table, build_config, dump_config, merge
 from perception.core.errors import ConfigError
+from perception.core.files import write_atomically
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.core.manifest import EVALUATION_OUTPUTS, sha256
 from perception.datasets import Dataset, open_dataset
@@ -238,7 +239,4 @@ def _stored_phases(table: Table | None, origin: Path) -> list[Table] | None:
 
 
 def _write_json(path: Path, table: Table) -> None:
-    """Whole or not at all: a file that is there is finished."""
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    write_atomically(path, (json.dumps(table, indent=2) + "\n").encode())

@@ -5,7 +5,7 @@ Knows nothing of what is configured. Checking is pydantic's, in strict mode: ``"
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -68,10 +68,22 @@ def build_config(schema: type[T], table: Mapping[str, Any], origin: str) -> T:
     """Make the dataclass `schema` from a table; `origin` names the table in the message of a `ConfigError`."""
     try:
         # through JSON mode, in which a strict list may fill a tuple
-        config: T = _strict_adapter(schema).validate_json(adapter_json(table))
+        config: T = _strict_adapter(schema).validate_json(adapter_json(_complete(schema, table)))
     except ValidationError as error:
         raise ConfigError(f"{origin}: {_explain(schema, error.errors()[0])}") from error
     return config
+
+
+def _complete(schema: Any, table: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ANN401 (a dataclass type)
+    """A table whose sub-tables lie on top of their field's default, which need not be the default of the field's class."""
+    if not (is_dataclass(schema) and isinstance(table, Mapping)):
+        return table  # which the schema refuses, or knows better
+    filled = dict(table)
+    for field in fields(schema):
+        below = None if field.default_factory is MISSING else field.default_factory()
+        if is_dataclass(below) and isinstance(filled.get(field.name), Mapping):
+            filled[field.name] = merge(dump_config(below), filled[field.name])
+    return filled
 
 
 def _explain(schema: Any, first: ErrorDetails) -> str:  # noqa: ANN401 (a dataclass type)

@@ -8,13 +8,17 @@ from perception.core.errors import ConfigError
 from perception.training.config import TrainConfig
 
 
-def choose_precision(asked: str) -> Any:  # noqa: ANN401 (Lightning's literal)
+def choose_precision(asked: str, accelerator: str) -> Any:  # noqa: ANN401 (Lightning's literal)
     """Lightning's name of a precision; ``auto`` is bfloat16 where the device computes in it.
+
+    Args:
+        asked: ``TrainConfig.precision``.
+        accelerator: ``TrainConfig.accelerator``: a run on the CPU asks the CPU, also where there is a GPU.
 
     Raises:
         ConfigError: bfloat16 was asked for and the device emulates it.
     """
-    if torch.cuda.is_available():
+    if accelerator != "cpu" and torch.cuda.is_available():
         able = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         able = bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 (no public name)
@@ -31,5 +35,5 @@ def placement(config: TrainConfig) -> dict[str, Any]:
         "accelerator": config.accelerator,
         "devices": config.devices,
         "strategy": config.strategy,
-        "precision": choose_precision(config.precision),
+        "precision": choose_precision(config.precision, config.accelerator),
     }

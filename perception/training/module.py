@@ -1,5 +1,6 @@
 """The training step and the validation of a network, as Lightning wants them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from perception.core.config import dump_config
 from perception.core.errors import ConfigError
 from perception.core.labels import BOX_CLASSES, MAP_CLASSES
 from perception.core.manifest import EVALUATION_OUTPUTS
+from perception.core.registry import check_known
 from perception.datasets import Sample
 from perception.metrics.evaluator import Evaluator
 from perception.models.fusion import LABEL, density
@@ -32,6 +34,8 @@ from perception.training.losses import DETECTION_LOSSES, SEGMENTATION_LOSSES, fe
 from perception.training.losses.base import Batch, Terms
 from perception.training.losses.features import FeatureMatch
 from perception.training.losses.teacher import TeacherLoss
+
+TERMS_KNOWN_AT = 100  # steps; every set has been drawn by then, and every term has been there
 
 
 class MultiTaskModule(pl.LightningModule):
@@ -72,6 +76,7 @@ class MultiTaskModule(pl.LightningModule):
         self.report_folder: Path | None = None
         self._task_losses: dict[str, Tensor] = {}
         self._batch: Batch | None = None
+        self._terms_seen: Counter[str] = Counter()
         self._evaluators: dict[str, Evaluator] = {}
         self._scores: dict[str, TaskScores] = {}
 
@@ -122,6 +127,9 @@ class MultiTaskModule(pl.LightningModule):
     def _joined(self, terms: Mapping[str, Terms]) -> dict[str, Tensor]:
         """The loss of every task."""
         weights = self.config.loss.weights
+        self._terms_seen.update(name for named in terms.values() for name in named)
+        if max(self._terms_seen.values()) == TERMS_KNOWN_AT:
+            check_known("loss.weights", weights, self._terms_seen)
         return {
             task: torch.stack([weights.get(name, 1.0) * term for name, term in named.items()]).sum()
             for task, named in terms.items()
@@ -192,6 +200,10 @@ class MultiTaskModule(pl.LightningModule):
             if isinstance(value, int | float)
         }
         chosen = [figures[key] for key in self.config.monitor if key in figures]
+        if not chosen:
+            raise ConfigError(
+                f"monitor: none of {list(self.config.monitor)} is counted on the validation sets; known: {sorted(figures)}"
+            )
         self.log_dict(figures, sync_dist=True)
         self.log("val/score", float(np.sum(chosen)), prog_bar=True, sync_dist=True)
 

@@ -87,12 +87,13 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         Summary: steps done, the folder, and the best score with its checkpoint; without validation ``None`` and the last one.
 
     Raises:
-        ConfigError: the folder holds a run of another configuration, or ``init`` or ``extend`` does not lead to weights of this network.
+        ConfigError: ``monitor`` names no figure, the folder holds a run of another configuration, or ``init`` or ``extend`` does not lead to weights of this network.
     """
     if config.init and config.extend.checkpoint:
         raise ConfigError(
             f"extend.checkpoint and init: expected one place to start from, got {config.extend.checkpoint} and {config.init}"
         )
+    _check_monitor(config)
     resume = _claim_folder(config, folder)
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -134,7 +135,7 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         use_distributed_sampler=False,  # see MixedData: each process draws for itself, and validates all
     )
     module = MultiTaskModule(config)
-    module.report_folder = folder
+    module.report_folder = folder if trainer.is_global_zero else None
     if resume is None and backbone is not None:
         load_backbone(module.model.backbone, backbone)
     elif resume is None and config.extend.checkpoint:
@@ -154,6 +155,15 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         "checkpoint": best.best_model_path if validates else str(folder / LAST_FILE),
         "folder": str(folder),
     }
+
+
+def _check_monitor(config: TrainConfig) -> None:
+    """Whether a validation counts a figure that chooses the best checkpoint, as far as names of sets tell before one has run."""
+    sets = config.data.val_sets or [entry.name for entry in config.data.sets]
+    if config.val_every and not any(key.split("/")[0] in sets for key in config.monitor):
+        raise ConfigError(
+            f'monitor: expected a figure of a validation set ({", ".join(sets)}), got {list(config.monitor)}; as in monitor=["{sets[0]}/miou"]'
+        )
 
 
 def _pretrained_backbone(config: TrainConfig, folder: Path) -> Path | None:

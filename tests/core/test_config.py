@@ -30,6 +30,7 @@ class Recipe:
     parts: Mapping[str, Part] = field(default_factory=dict)
     row: tuple[Part, ...] = ()
     threshold: float = 0.5
+    slow: Optimiser = field(default_factory=lambda: Optimiser(learning_rate=1e-5, nesterov=True))
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -52,6 +53,11 @@ def test_tables_and_lists_become_nested_dataclasses_and_tuples():
     assert config.optimiser == Optimiser(steps=5)
     assert config.parts["a"].size_wh == (64, 32)
     assert config.row == (Part(name="head"),)
+
+
+def test_a_part_of_a_table_leaves_the_default_of_its_field_and_not_that_of_its_class():
+    slow = build_config(Recipe, {"slow": {"steps": 3}}, "here").slow
+    assert slow == Optimiser(learning_rate=1e-5, steps=3, nesterov=True)
 
 
 def test_a_whole_number_may_stand_where_a_float_is_expected():

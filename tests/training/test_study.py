@@ -199,6 +199,8 @@ def test_an_unknown_study_names_the_shipped_ones():
         pytest.param('{ name = "kitti_road" }], crop', '{ name = "kitti_rode" }], crop', ConfigError, "did you mean 'kitti_road'", id="unknown set"),
         pytest.param('{ name = "kitti_road" }], crop', '{ name = "camvid" }], crop', InputError, "train.txt", id="missing set"),
         pytest.param("steps = 1\n[[arm]]", 'init = "none.ckpt"\n[[arm]]', ConfigError, "arm 'short': init: none.ckpt: no such file", id="missing init"),
+        pytest.param("steps = 1\n[[arm]]", 'pretrain.steps = 1\npretrain.data.sets = [{ name = "camvid" }]\n[[arm]]', InputError, "train.txt", id="missing set of the pretraining"),
+        pytest.param("steps = 1\n[[arm]]", 'loss.teacher = "none.ckpt"\n[[arm]]', ConfigError, "arm 'short': loss.teacher: none.ckpt: no such file", id="missing teacher"),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_known_before_training(tiny, tmp_path, old, new, error, message):

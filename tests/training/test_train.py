@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -57,6 +58,28 @@ def test_every_preset_loads(name):
 def test_a_wrong_configuration_is_one_line(preset, changes, message):
     with pytest.raises(ConfigError, match=message):
         load_train_config(preset, changes)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("monitor", "message"),
+    [
+        pytest.param(("camvid/miou",), "figure of a validation set .kitti_road.", id="another set"),
+        pytest.param((), "figure of a validation set", id="none"),
+        pytest.param(("kitti_road/miuo",), "known: .*kitti_road/road_iou", id="no such figure"),
+    ],
+)
+def test_a_best_checkpoint_needs_a_figure_that_is_counted(small, tmp_path, monitor, message):
+    with pytest.raises(ConfigError, match=f"monitor: .*{message}"):
+        train(replace(small, monitor=monitor), tmp_path / "run")
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_weight_of_no_term_is_told(small, tmp_path, monkeypatch):
+    monkeypatch.setattr("perception.training.module.TERMS_KNOWN_AT", 2)
+    config = replace(small, loss=replace(small.loss, weights={"boxes": 2.0}))
+    with pytest.raises(ConfigError, match=r"loss.weights: unknown name 'boxes'.*objectness"):
+        train(config, tmp_path / "run")
 
 
 def test_a_configuration_that_was_half_written_is_one_line(small, tmp_path):
@@ -134,6 +157,14 @@ def test_two_processes_train_one_network_over_gloo(small, tmp_path):
 def test_bfloat16_is_refused_where_it_would_be_emulated(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    assert choose_precision("auto") == "32-true"
+    assert choose_precision("auto", "cpu") == "32-true"
     with pytest.raises(ConfigError, match="no bfloat16 arithmetic; set precision=fp32"):
-        choose_precision("bf16")
+        choose_precision("bf16", "cpu")
+
+
+def test_a_run_on_the_cpu_of_a_machine_with_a_gpu_asks_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    assert choose_precision("auto", "auto") == "bf16-mixed"
+    assert choose_precision("auto", "cpu") == "32-true"

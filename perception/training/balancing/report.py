@@ -58,7 +58,8 @@ def write_table(lines: Path, table: Path, steps: int) -> None:
         table: Markdown.
         steps: of the whole run.
     """
-    rows = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
+    read = (json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines())
+    rows = list({row["step"]: row for row in read}.values())  # steps done again after a kill
     names = sorted({name for row in rows for name in row} - {"step"})
     head = ["measured", *(f"steps {steps * i // PARTS} on" for i in range(PARTS))]
     text = [

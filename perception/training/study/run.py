@@ -103,12 +103,14 @@ def _check_inputs(study: Study, folder: Path) -> None:
     """Open everything once, so that what is missing is known before hours of training; what lies in `folder` earlier arms may still make."""
     wanted = {(entry.name, entry.split) for entry in study.scoring.sets}
     for arm in study.arms:
-        needed: dict[str, str | Path | None] = {"checkpoint": arm.checkpoint}
+        needed: list[tuple[str, str | Path | None]] = [("checkpoint", arm.checkpoint)]
         if arm.phases:
-            needed["init"] = arm.phases[0].init
-            needed["loss.teacher"] = arm.phases[0].loss.teacher
-            needed["extend.checkpoint"] = arm.phases[0].extend.checkpoint
-        for key, path in needed.items():
+            first = arm.phases[0]
+            needed += [("init", first.init), ("extend.checkpoint", first.extend.checkpoint)]
+            if first.pretrain.steps and not (first.init or first.extend.checkpoint):
+                wanted |= {(entry.name, entry.split) for entry in first.pretrain.data.sets}
+            needed += [("loss.teacher", phase.loss.teacher) for phase in arm.phases]
+        for key, path in needed:
             made_here = path and Path(path).resolve().is_relative_to(folder.resolve())
             if path and not made_here and not Path(path).is_file():
                 raise ConfigError(f"arm {arm.name!r}: {key}: {path}: no such file")

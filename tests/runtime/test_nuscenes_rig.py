@@ -43,7 +43,7 @@ class StillCamera(Source):
 
 @pytest.mark.data
 def test_five_of_six_cameras_are_served_evenly_while_one_is_stalled(tmp_path, monkeypatch):
-    monkeypatch.setattr("perception.runtime.cameras.STALLED_S", 0.4)
+    monkeypatch.setattr("perception.runtime.cameras.STALLED_S", 0.2)
     samples = Path(os.environ["PERCEPTION_DATA"]) / "nuscenes" / "samples"
     paths = [next((samples / f"CAM_{name}").glob("*.jpg")) for name in NAMES]
     sources = [StillCamera(p, 2 if n == STALLED else None) for n, p in enumerate(paths)]

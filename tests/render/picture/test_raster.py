@@ -85,7 +85,11 @@ def test_each_pixel_sees_what_its_ray_hits_first(found, seed):
         depth, index = cast(things, view, int(column), int(row))
         seen = int(faces.things[raster.face[row, column]])
         if seen != index:
-            wrong += 1  # a ray through an edge, where two faces are equally right
+            # one of two faces that lie in each other is as right as the other
+            same = seen >= 0 and np.isclose(
+                cast([things[seen]], view, int(column), int(row))[0], depth
+            )
+            wrong += not same  # a ray through an edge, where two pixels are equally right
             continue
         if index >= 0:
             assert 1 / raster.inverse_depth[row, column] == pytest.approx(depth, rel=1e-4)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -76,4 +76,6 @@ def test_the_tracking_set_has_the_camera_of_its_day():
 def test_the_front_camera_is_that_of_the_tables():
     tables = Path(os.environ["PERCEPTION_DATA"]) / "nuscenes" / "v1.0-mini"
     told, shipped = read_camera(tables, name="CAM_FRONT"), find_camera("nuscenes_cam_front")
-    assert replace(shipped, source=told.source, date="") == told
+    for key, value in asdict(replace(shipped, source=told.source, date="")).items():
+        same = pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
+        assert getattr(told, key) == same, key  # processors round a product of matrices differently

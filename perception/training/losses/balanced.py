@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from perception.core.labels import GROUPS, IGNORE, MAP_CLASSES, ROAD
 from perception.training.losses.base import Batch, Terms, at_frame_size, log_likelihood
+from perception.training.losses.outside import TERM, outside_boxes
 
 
 class BalancedLoss(nn.Module):
@@ -31,6 +32,7 @@ class BalancedLoss(nn.Module):
             (`engines/EXPERIMENTS.md`, section 18).
         road: weight of a pixel of road in frames whose labels are single classes only: the counterweight to `group`, without which the
             border moves inwards on their roads too.
+        outside: weight of what boxes tell of frames without a map, see `outside_boxes`.
     """
 
     share: Tensor
@@ -42,10 +44,11 @@ class BalancedLoss(nn.Module):
         overlap: float = 1.0,
         group: float = 2.5,
         road: float = 1.0,
+        outside: float = 0.0,
     ) -> None:
         super().__init__()
         self.common, self.power = common, power
-        self.overlap, self.group, self.road = overlap, group, road
+        self.overlap, self.group, self.road, self.outside = overlap, group, road, outside
         self.register_buffer("share", torch.full((len(MAP_CLASSES),), 1.0 / len(MAP_CLASSES)))
 
     def forward(self, logits: Tensor, batch: Batch) -> Terms:
@@ -56,7 +59,7 @@ class BalancedLoss(nn.Module):
             batch: labels; ``class_map`` holds classes, groups (from C on) and ignore.
 
         Returns:
-            Terms ``segmentation`` and ``overlap``; zero where no pixel is labelled.
+            Terms ``segmentation`` and ``overlap``, zero where no pixel is labelled, and ``outside`` if it has a weight.
         """
         row, column = torch.randint(2, (2,)).tolist()
         target = batch.class_map[:, row::2, column::2].long()
@@ -69,10 +72,13 @@ class BalancedLoss(nn.Module):
             raised = (target == ROAD) & ~grouped[:, None, None]
             weight = torch.where(raised, weight * self.road, weight)
         cost = -log_likelihood(log_p, target)
-        return {
+        terms = {
             "segmentation": (cost * weight).sum() / weight.sum().clamp(min=1.0),
             "overlap": self.overlap * self._miss(log_p.exp(), target),
         }
+        if self.outside:
+            terms[TERM] = self.outside * outside_boxes(logits, batch)
+        return terms
 
     @torch.no_grad()
     def _weights(self, target: Tensor) -> Tensor:

@@ -15,11 +15,12 @@ from torchvision.transforms import v2
 
 from perception.core.labels import BOX_CLASSES, IGNORE
 from perception.datasets import Dataset, Sample, open_dataset
-from perception.training.config import DataConfig, SetConfig
+from perception.training.augment.paste import paste_objects
+from perception.training.augment.transforms import build_transforms, cut_boxes
 from perception.training.extend.shown import ShownPart, hidden_names, spread
 from perception.training.further import collate_further, further_labels, further_tensors
 from perception.training.losses.base import Batch
-from perception.training.transforms import build_transforms, cut_boxes
+from perception.training.mixture import DataConfig, SetConfig
 
 Item = dict[str, Any]
 
@@ -30,17 +31,22 @@ class TrainingFrames(TorchDataset[Item]):
     Args:
         dataset: labelled frames.
         transform: as `build_transforms` makes it.
+        pasted: share of the frames that objects of another are put into, see `paste_objects`.
     """
 
-    def __init__(self, dataset: Dataset, transform: v2.Transform) -> None:
+    def __init__(self, dataset: Dataset, transform: v2.Transform, pasted: float = 0.0) -> None:
         self._dataset = dataset
         self._transform = transform
+        self._pasted = pasted
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> Item:
-        varied = self._transform(to_tensors(self._dataset[index]))
+        sample = self._dataset[index]
+        if torch.rand(1) < self._pasted:
+            sample = paste_objects(sample, self._dataset)
+        varied = self._transform(to_tensors(sample))
         frame, maps = varied["frame"], varied["maps"]
         height, width = frame.shape[-2:]
         boxes, kept = cut_boxes(varied["boxes"].as_subclass(Tensor), (width, height))
@@ -158,7 +164,7 @@ class MixedData(pl.LightningDataModule):
             low, high = config.scale_range
             scale_range = (low * entry.scale, high * entry.scale)
             transform = build_transforms(config.crop_wh, scale_range, config.colour)
-            parts.append(TrainingFrames(dataset, transform))
+            parts.append(TrainingFrames(dataset, transform, config.pasted))
             weights += [entry.share / len(dataset)] * len(dataset)
         # drawn with replacement: processes need no shares of an epoch, only luck of their own
         rank = self.trainer.global_rank if self.trainer else 0

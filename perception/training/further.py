@@ -23,7 +23,7 @@ MIRRORED = [
 
 
 def further_tensors(sample: Sample) -> dict[str, Any]:
-    """The labels as members of what `perception.training.transforms.build_transforms` varies."""
+    """The labels as members of what `perception.training.augment.transforms.build_transforms` varies."""
     height, width = sample.image.shape[:2]
     canvas = {"canvas_size": (height, width)}
     found: dict[str, Any] = {

@@ -9,12 +9,17 @@ from perception.core.errors import ConfigError
 from perception.core.geometry import PADDING_VALUE
 from perception.core.labels import IGNORE, KEY_POINTS, ROAD, VEHICLE, map_id
 from perception.datasets import BoxLabels, Sample
-from perception.training.colours import RandomTone
-from perception.training.config import DataConfig, SetConfig
+from perception.training.augment.colours import RandomTone
+from perception.training.augment.transforms import (
+    LetterboxPad,
+    RandomScale,
+    build_transforms,
+    cut_boxes,
+)
 from perception.training.data import MixedData, to_tensors
 from perception.training.further import collate_further, further_labels
 from perception.training.inference import run_on_sample
-from perception.training.transforms import LetterboxPad, RandomScale, build_transforms, cut_boxes
+from perception.training.mixture import DataConfig, SetConfig
 from tests.training.factories import make_scene, write_kitti_road
 
 

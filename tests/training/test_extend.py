@@ -14,22 +14,17 @@ from perception.core.errors import ConfigError
 from perception.core.labels import IGNORE, MAP_CLASSES, ROAD, VEHICLE, map_id
 from perception.datasets import BoxLabels, Dataset, Sample
 from perception.models.multitask import MultiTaskModel
+from perception.training.augment.transforms import build_transforms
 from perception.training.checkpoint import read_checkpoint
-from perception.training.config import (
-    DataConfig,
-    SetConfig,
-    TrainConfig,
-    load_train_config,
-    read_stored,
-)
+from perception.training.config import TrainConfig, load_train_config, read_stored
 from perception.training.data import MixedData, TrainingFrames, collate
 from perception.training.extend.absence import AbsenceLoss
 from perception.training.extend.follow import OldOutputs
 from perception.training.extend.shown import ShownPart, hidden_names
 from perception.training.extend.start import extend_from
+from perception.training.mixture import DataConfig, SetConfig
 from perception.training.module import MultiTaskModule
 from perception.training.train import train
-from perception.training.transforms import build_transforms
 from tests.training.factories import make_batch, make_scene, write_kitti_road
 
 SMALL = [

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from perception.core.errors import ConfigError
 from perception.core.labels import MAP_CLASSES
-from perception.training.config import SetConfig
 from perception.training.losses.base import Batch, Terms, log_likelihood
+from perception.training.mixture import SetConfig
 
 ABSENT, SHOWN = "absent", "shown"  # names of its terms, for ``loss.weights``
 

@@ -17,7 +17,7 @@ from perception.core.labels import (
 from perception.core.types import Bool, UInt8
 from perception.datasets import BoxLabels, Dataset, Sample
 from perception.models.tasks import TASKS
-from perception.training.config import SetConfig
+from perception.training.mixture import SetConfig
 
 
 def hidden_names(entry: SetConfig) -> frozenset[str]:

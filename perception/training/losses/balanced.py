@@ -44,7 +44,7 @@ class BalancedLoss(nn.Module):
         overlap: float = 1.0,
         group: float = 2.5,
         road: float = 1.0,
-        outside: float = 0.0,
+        outside: float = 1.0,
     ) -> None:
         super().__init__()
         self.common, self.power = common, power

@@ -13,7 +13,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from perception.core.errors import ConfigError
-from perception.training.colours import COLOURS
+from perception.training.augment.colours import COLOURS
 from perception.training.config import PretrainConfig
 from perception.training.pretrain.base import Pretraining
 

@@ -65,8 +65,8 @@ def test_frames_with_a_map_or_without_boxes_tell_nothing(labelled):
     assert not logits.grad.any()
 
 
-def test_a_weight_of_the_loss_switches_it_on():
+def test_a_weight_of_the_loss_switches_it_off():
     batch, logits = boxed_frame(), logits_of(VEHICLE)
-    assert "outside" not in BalancedLoss()(logits, batch)
+    assert "outside" not in BalancedLoss(outside=0.0)(logits, batch)
     doubled = BalancedLoss(outside=2.0)(logits, batch)["outside"]
     torch.testing.assert_close(doubled, 2 * outside_boxes(logits, batch))

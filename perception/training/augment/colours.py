@@ -9,12 +9,12 @@ from torchvision.transforms import v2
 
 from perception.core.registry import Registry
 
-# name -> callable() -> transforms of what `perception.training.transforms.build_transforms` varies
+# name -> callable() -> transforms of what `perception.training.augment.transforms.build_transforms` varies
 COLOURS = Registry(
     "change of colour",
     {
-        "jitter": "perception.training.colours:jitter",
-        "tone": "perception.training.colours:tone",
+        "jitter": "perception.training.augment.colours:jitter",
+        "tone": "perception.training.augment.colours:tone",
     },
 )
 

@@ -9,7 +9,7 @@ from torchvision.transforms import v2
 
 from perception.core.geometry import PADDING_VALUE, SIZE_MULTIPLE
 from perception.core.labels import IGNORE
-from perception.training.colours import COLOURS
+from perception.training.augment.colours import COLOURS
 
 MIN_SIDE = 4.0  # px: smaller boxes are not learnt
 MIN_VISIBLE = (

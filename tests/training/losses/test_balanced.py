@@ -78,7 +78,7 @@ def test_ignored_pixels_do_not_count_and_a_frame_of_them_costs_nothing():
     wrong = logits_of(halves(ROAD, map_id("sky")), sure=60.0)
     assert BalancedLoss(overlap=1.0)(wrong, batch_of(truth))["overlap"] < 0.05
     cells = torch.randn(1, C, HEIGHT // 4, WIDTH // 4, requires_grad=True)
-    total = sum(BalancedLoss()(cells, batch_of(halves(IGNORE, IGNORE))).values())
+    total = sum(BalancedLoss(outside=0.0)(cells, batch_of(halves(IGNORE, IGNORE))).values())
     total.backward()
     assert total.item() == 0
     assert torch.isfinite(cells.grad).all()
